@@ -1,0 +1,48 @@
+"""Packaging: `pip install -e .` gives everything the main job needs, and no more."""
+
+from setuptools import find_packages, setup
+
+# Ranges that the tests have run on; jax 0.11 needs Python 3.12.
+REQUIRED = [
+    'absl-py>=2.1,<3',
+    'array-record>=0.7,<1',
+    'chex>=0.1.90,<0.2',
+    'flax>=0.12,<0.13',
+    'grain>=0.2.15,<0.3',
+    'imageio-ffmpeg>=0.5,<1',
+    'jax>=0.10,<0.12',
+    'jaxlib>=0.10,<0.12',
+    'jaxtyping>=0.3,<0.4',
+    'matplotlib>=3.9,<4',
+    'ml-collections>=1.0,<2',
+    'numpy>=2.0,<3',
+    'optax>=0.2.6,<0.3',
+    'orbax-checkpoint>=0.12,<0.13',
+    'pillow>=11,<14',
+    'safetensors>=0.5,<1',
+    'scikit-image>=0.25,<0.27',  # photographs and faces that ship in the wheel
+    'scikit-learn>=1.6,<2',  # the handwritten digits
+    'tensorboardX>=2.6.2,<3',
+    'tensorflow-datasets>=4.9.9,<5',
+]
+TEST = [
+    'hypothesis>=6.100,<7',
+    'nbclient>=0.10,<1',
+    'nbformat>=5.10,<6',
+    'ipykernel>=6.29,<8',
+    'pytest>=8,<10',
+    'ruff>=0.8,<1',
+]
+# Independent references. Install torch (a CPU build) first, so that nothing replaces it.
+ORACLES = ['torch==2.13.0', 'transformers==5.23.0']
+
+setup(
+    name='jaxcv',
+    version='0.1.0',
+    description='Functional research framework for computer vision in JAX and Flax',
+    license='Apache-2.0',
+    python_requires='>=3.11',
+    packages=find_packages(include=['jaxcv', 'jaxcv.*']),
+    install_requires=REQUIRED,
+    extras_require={'test': TEST, 'oracles': ORACLES},
+)
