@@ -14,27 +14,33 @@ DATA = 'data'  # the axis along which the batch is split
 MODEL = 'model'  # the axis along which parameters are split (tensor parallelism)
 
 
-def size() -> int:
-    """Number of shards the step is mapped over: 1 when it already sees the whole batch."""
+def mapped() -> bool:
+    """Whether the code sees one shard of the batch, rather than all of it."""
     try:
-        return jax.lax.axis_size(DATA)
-    except NameError:  # the axis is not bound: not inside a mapped step
-        return 1
+        jax.lax.axis_size(DATA)
+    except NameError:  # the axis is not bound
+        return False
+    return True
+
+
+def size() -> int:
+    """Number of shards: 1 when the code sees the whole batch."""
+    return jax.lax.axis_size(DATA) if mapped() else 1
 
 
 def index() -> Int[Array, ''] | int:
     """Which shard this is."""
-    return jax.lax.axis_index(DATA) if size() > 1 else 0
+    return jax.lax.axis_index(DATA) if mapped() else 0
 
 
 def mean(tree: PyTree) -> PyTree:
     """Mean over shards (each shard holds equally many samples)."""
-    return jax.lax.pmean(tree, DATA) if size() > 1 else tree
+    return jax.lax.pmean(tree, DATA) if mapped() else tree
 
 
 def sum(tree: PyTree) -> PyTree:
     """Sum over shards."""
-    return jax.lax.psum(tree, DATA) if size() > 1 else tree
+    return jax.lax.psum(tree, DATA) if mapped() else tree
 
 
 def slots(local: int) -> Int[Array, 'local']:
@@ -53,7 +59,7 @@ def split(tree: PyTree) -> PyTree:
 
     Call it inside `jit` on per-sample keys or inputs: XLA then divides the work that follows."""
     mesh = jax.sharding.get_abstract_mesh()
-    if DATA not in mesh.axis_names or size() > 1:
+    if mapped() or DATA not in mesh.axis_names:
         return tree
 
     def constrain(x):
@@ -61,3 +67,10 @@ def split(tree: PyTree) -> PyTree:
         return jax.lax.with_sharding_constraint(x, PartitionSpec(DATA)) if divides else x
 
     return jax.tree.map(constrain, tree)
+
+
+def whole(tree: PyTree) -> PyTree:
+    """The inverse of `split`: every device gets all of it, so that every process can read it."""
+    if mapped() or DATA not in jax.sharding.get_abstract_mesh().axis_names:
+        return tree
+    return jax.lax.with_sharding_constraint(tree, PartitionSpec())

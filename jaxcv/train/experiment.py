@@ -48,3 +48,5 @@ class Experiment:
     adapt: Callable[[State, Key[Array, '']], State] | None = None
     # What a run that needs this one receives in its `build`: parameters and an `apply`.
     export: Callable[[State], Any] | None = None
+    # Raised when what `export` gives changes its meaning: older runs are then refused.
+    version: int = 0

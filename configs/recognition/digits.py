@@ -1,0 +1,20 @@
+"""Handwritten digits, 8x8: 1,797 images that ship with scikit-learn, four fifths to train on.
+
+    python -m experiments.main --config=configs/recognition/digits.py --workdir=runs/digits
+"""
+
+import ml_collections
+
+VARIANTS = {
+    'mlp': {'model.name': 'mlp'},
+}
+
+
+def get_config():
+    config = ml_collections.ConfigDict()
+    config.experiment = 'recognition'
+    config.model = {'name': 'cnn'}
+    config.data = {'name': 'digits'}
+    config.optim = {'name': 'adamw', 'lr': 3e-3, 'schedule': 'cosine', 'weight_decay': 0.01}
+    config.train = {'steps': 600, 'batch_size': 128, 'eval_every': 200, 'checkpoint_every': 200}
+    return config

@@ -1,0 +1,106 @@
+"""What a run leaves behind: metrics.jsonl, TensorBoard events, pictures and videos."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxcv.viz import files
+from jaxcv.viz.media import Media
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes a JSON file at once: a reader, or a crash, sees the old one or the new one."""
+    write_text(path, json.dumps(data, indent=2) + '\n')
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file at once."""
+    draft = path.with_name(f'.{path.name}.{os.getpid()}')
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def read(workdir: Path) -> list[dict]:
+    """The rows of metrics.jsonl; a last line that a crash cut short is left out."""
+    file = Path(workdir) / 'metrics.jsonl'
+    rows = []
+    for line in file.read_text().splitlines() if file.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def series(rows: list[dict], phase: str) -> dict[str, tuple[list[int], list[float]]]:
+    """(steps, values) of every metric of a phase, without the missing values."""
+    found: dict[str, tuple[list[int], list[float]]] = {}
+    for row in rows:
+        if row['phase'] != phase:
+            continue
+        for name, value in row.items():
+            if name not in ('step', 'phase', 'time') and value is not None:
+                steps, values = found.setdefault(name, ([], []))
+                steps.append(row['step'])
+                values.append(value)
+    return found
+
+
+class Records:
+    """The open records of a run that stands at `step`. Rows of later steps, which an interrupted
+    run left behind, are dropped: each (step, phase) is there once. Only process 0 writes."""
+
+    def __init__(self, workdir: Path, *, step: int):
+        self.workdir, self.latest = Path(workdir), {}
+        self.writes = jax.process_index() == 0
+        if not self.writes:
+            return
+        from tensorboardX import SummaryWriter
+
+        kept = [row for row in read(workdir) if row['step'] <= step]
+        path = self.workdir / 'metrics.jsonl'
+        write_text(path, ''.join(json.dumps(row) + '\n' for row in kept))
+        self.file = open(path, 'a')  # noqa: SIM115 (closed by `close`)
+        self.board = SummaryWriter(str(self.workdir / 'tensorboard'), purge_step=step + 1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def write(self, step: int, phase: str, metrics: Mapping[str, float]) -> None:
+        """One line. What is not a finite number becomes null."""
+        self.latest = dict(metrics)
+        if not self.writes:
+            return
+        row = {'step': step, 'phase': phase, 'time': round(time.time(), 3)}
+        row |= {name: x if math.isfinite(x) else None for name, x in metrics.items()}
+        self.file.write(json.dumps(row) + '\n')
+        self.file.flush()
+        for name, value in metrics.items():
+            self.board.add_scalar(f'{phase}/{name}', value, step)
+
+    def media(self, step: int, media: Mapping[str, Media]) -> None:
+        """media/<name>/<step>.png or .mp4, with captions in media/index.json."""
+        if not self.writes:
+            return
+        folder = self.workdir / 'media'
+        index = folder / 'index.json'
+        captions = json.loads(index.read_text()) if index.exists() else {}
+        for name, item in media.items():
+            path = files.save(item, folder / name / f'{step:08d}')
+            captions[str(path.relative_to(folder))] = item.caption
+        folder.mkdir(exist_ok=True)
+        write_json(index, captions)
+
+    def close(self) -> None:
+        if self.writes:
+            self.file.close()
+            self.board.close()

@@ -1,0 +1,60 @@
+"""Every binary and every config runs for a few steps, as a person would start it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jaxcv.train.config import available
+
+ROOT = Path(__file__).parents[2]
+FEW = ('--config.train.steps=3', '--config.train.log_every=1', '--config.train.eval_every=0')
+
+
+def command(*words, cwd=ROOT, code=0):
+    done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize('config', available(ROOT / 'configs'))
+def test_config_runs(config, tmp_path):
+    workdir = tmp_path / 'run'
+    arguments = ('-m', 'experiments.main', f'--config={config}', f'--workdir={workdir}')
+    said = command(*arguments, *FEW)
+    assert 'report' in said
+    rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+    assert [row['step'] for row in rows if row['phase'] == 'train'] == [1, 2, 3]
+    assert (workdir / 'report.html').stat().st_size > 1000
+    assert 'finished before' in command(*arguments, *FEW)
+    command(*arguments, *FEW, '--mode=evaluate')
+    command(*arguments, *FEW, '--mode=show')
+
+
+@pytest.mark.smoke
+def test_help_lists_the_configs():
+    said = command('-m', 'experiments.main', '--help')
+    assert 'configs/recognition/digits.py' in said and '--workdir' in said
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--config=configs/recognition/digit.py'], ['configs/recognition/digits.py']),
+        (['--config.trian.steps=3'], ["'trian'", "'train'"]),
+        (['--config.train.steps=soon'], ['config.train.steps', 'int']),
+        (['--config.model.name=cnm'], ["'cnm'", "'cnn'"]),
+        (['--config.data.name=digit'], ["'digit'", 'digits']),
+        (['--config.train.batch_size=100', '--config.train.cpu_devices=8'], ['batch_size', '104']),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, words, tmp_path):
+    config = ['--config=configs/recognition/digits.py', f'--workdir={tmp_path}/run']
+    said = command('-m', 'experiments.main', *config, *arguments, code=2)
+    line = [line for line in said.splitlines() if line.startswith('error: ')]
+    assert len(line) == 1 and 'Traceback' not in said
+    assert all(word in line[0] for word in words), line
