@@ -19,7 +19,7 @@ LIMIT = 120  # seconds after which a child is surely stuck
 
 def start(workdir, *fields, **environment):
     """A child whose output is in `workdir`.log."""
-    log = open(f'{workdir}.log', 'a')
+    log = open(f'{workdir}.log', 'a')  # noqa: SIM115 (the child's to close)
     env = {**os.environ, 'JAX_NUM_CPU_DEVICES': '1', 'PYTHONPATH': str(HERE.parents[1])}
     command = [sys.executable, str(HERE / 'child.py'), str(workdir), *fields]
     env |= environment
@@ -39,9 +39,9 @@ def final(workdir):
     """Every leaf of the last checkpoint, by path."""
     import jax
     import small
-    from jaxcv.train.checkpoint import Checkpoints
 
     from jaxcv.train import paths
+    from jaxcv.train.checkpoint import Checkpoints
 
     made = small.experiment(split=False)
     like = jax.eval_shape(made.init, jax.random.key(0))
@@ -66,20 +66,20 @@ def reference(tmp_path_factory):
 
 def test_killed_at_any_moment_it_ends_the_same(reference, tmp_path):
     """Every other kill waits for a checkpoint that is being written."""
-    workdir, dice = tmp_path / 'killed', random.Random(0)
+    workdir, dice, killed = tmp_path / 'killed', random.Random(0), 0
     for trial in range(4):
-        child = start(workdir, 'train.checkpoint_every=1')
+        child, before = start(workdir, 'train.checkpoint_every=1'), _checkpoints(workdir)
         deadline = time.time() + LIMIT
-        before = set(_checkpoints(workdir))
         while child.poll() is None and time.time() < deadline:
-            if new := set(_checkpoints(workdir)) - before:
-                if trial % 2 == 0 or any('tmp' in name for name in new):
-                    break
+            new = _checkpoints(workdir) - before
+            if any(trial % 2 == 0 or name.endswith('.writing') for name in new):
+                break
             time.sleep(0.001)
         if trial % 2 == 0:
             time.sleep(dice.uniform(0, 0.3))
         child.send_signal(signal.SIGKILL)
-        child.wait()
+        killed += child.wait() == -signal.SIGKILL
+    assert killed == 4
     finish(workdir, 'train.checkpoint_every=1')
     same(final(workdir), final(reference))
     seen = [(row['step'], row['phase']) for row in rows(workdir)]
@@ -89,7 +89,7 @@ def test_killed_at_any_moment_it_ends_the_same(reference, tmp_path):
 
 def _checkpoints(workdir):
     folder = workdir / 'checkpoints'
-    return os.listdir(folder) if folder.exists() else []
+    return set(os.listdir(folder)) if folder.exists() else set()
 
 
 @pytest.mark.parametrize(('number', 'code'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
