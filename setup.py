@@ -10,6 +10,7 @@ REQUIRED = [
     'flax>=0.12,<0.13',
     'grain>=0.2.15,<0.3',
     'imageio-ffmpeg>=0.5,<1',
+    'importlib-resources>=6,<8',  # tensorflow-datasets needs it without saying so
     'jax>=0.10,<0.12',
     'jaxlib>=0.10,<0.12',
     'jaxtyping>=0.3,<0.4',

@@ -1,0 +1,29 @@
+"""Data: what there is, how it becomes batches, how it is augmented (`jaxcv.data.augment`)."""
+
+from jaxcv.data.batches import Batch, BatchIterator, Held, Stream
+from jaxcv.data.dataset import ArraySource, Dataset, MappedSource, arrays
+from jaxcv.data.epoch import epoch
+from jaxcv.data.feed import batches
+from jaxcv.data.held import held
+from jaxcv.data.load import EMBEDDED, load
+from jaxcv.data.shapes import scene, scenes
+from jaxcv.data.stream import stream
+
+__all__ = [
+    'EMBEDDED',
+    'ArraySource',
+    'Batch',
+    'BatchIterator',
+    'Dataset',
+    'Held',
+    'MappedSource',
+    'Stream',
+    'arrays',
+    'batches',
+    'epoch',
+    'held',
+    'load',
+    'scene',
+    'scenes',
+    'stream',
+]

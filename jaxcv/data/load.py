@@ -1,0 +1,71 @@
+"""`load`: a data set by name, wherever it comes from."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+from jaxcv.data.dataset import Dataset, MappedSource
+from jaxcv.data.folder import folder
+from jaxcv.data.npz import npz
+from jaxcv.data.resize import resize_example
+from jaxcv.train.errors import UserError, choose
+
+EMBEDDED = ('digits', 'faces', 'patches', 'shapes')
+DRAWN_AT = {'patches': (32, 64), 'shapes': (32, 64)}  # made at these sizes, never resized
+
+
+def load(
+    name: str,
+    split: str = 'train',
+    *,
+    path: str | os.PathLike | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    data_dir: str | os.PathLike | None = None,
+) -> Dataset:
+    """One split, 'train' or 'test', of the data set `name`.
+
+    `name`: 'digits', 'faces', 'patches' or 'shapes', which ship with the dependencies; 'folder' or
+    'npz', found at `path`; or any name of tensorflow-datasets ('mnist', 'cifar10',
+    'name/config:1.0.0'), whose other splits and slices ('validation', 'train[:20%]') work too.
+    Without a test split, 'test' is its validation split or else a fixed tenth of the training data.
+
+    `image_size` (or (height, width)) resizes the short side and crops the middle of each `image`
+    (and of nothing else: boxes and masks stay). Patches and shapes are made at 32 or 64 instead.
+    `data_dir` holds prepared data: by default $TFDS_DATA_DIR or ~/tensorflow_datasets.
+    """
+    if name in ('folder', 'npz'):
+        choose(split, ('train', 'test'), 'split')
+        if path is None:
+            raise UserError(f'data {name!r} needs data.path, the {name} to read')
+        if name == 'folder':
+            return folder(Path(path).expanduser(), split, image_size)
+        return _resized(npz(Path(path).expanduser(), split), image_size)
+    data_dir = Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets')
+    data_dir = data_dir.expanduser()
+    if name in EMBEDDED:
+        from jaxcv.data.builders.prepare import embedded
+
+        made_at = _made_at(name, image_size)
+        dataset = embedded(name, split, data_dir, made_at)
+        return dataset if made_at else _resized(dataset, image_size)
+    from jaxcv.data.catalog import catalog
+
+    return _resized(catalog(name, split, data_dir), image_size)
+
+
+def _made_at(name, image_size):
+    """The size at which `name` is drawn; None for those that are resized."""
+    if name not in DRAWN_AT:
+        return None
+    sizes = DRAWN_AT[name]
+    size = sizes[0] if image_size is None else image_size
+    if size not in sizes:
+        raise UserError(f'image_size of {name!r} is {size}, but must be one of {sizes}')
+    return size
+
+
+def _resized(dataset, image_size):
+    if image_size is None:
+        return dataset
+    source = MappedSource(dataset.source, partial(resize_example, size=image_size))
+    return Dataset(dataset.name, source, dataset.classes)
