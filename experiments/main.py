@@ -4,9 +4,11 @@
 
 Any field of the config can be set by --config.section.field=value. A run that was interrupted
 continues; a finished one shows its result. Several processes: give each --coordinator=HOST:PORT
---processes=N --process=I (or JAXCV_COORDINATOR and so on), or start them with SLURM, MPI or on a TPU pod, which are recognized.
+--processes=N --process=I (or JAXCV_COORDINATOR, JAXCV_PROCESSES, JAXCV_PROCESS), or start them with
+SLURM, MPI or on a TPU pod, which are recognized.
 """
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -30,6 +32,8 @@ flags.DEFINE_integer('process', PROCESS, 'Number of this process.')
 
 def main(argv):
     overrides = argv[1:]
+    # Orbax narrates every save; what matters of it, the engine says.
+    logging.getLogger('absl').addFilter(lambda record: 'orbax' not in record.pathname)
     if not FLAGS.config:
         raise UserError(f'--config is missing; choose one of\n  {_choices()}')
     config = configs.load(FLAGS.config, overrides)

@@ -1,11 +1,13 @@
 """Image classification: one network, cross-entropy, a data set; see `jaxcv.recognition`.
 
-`config.model`    name and fields of the network
-`config.data`     what to classify, and `augment`: how far training images are shifted and turned
-`config.loss`     `label_smoothing`
-`config.needs`    `teacher` (optional): a finished classifier; adds how alike both see the test set
+`config.model`          name and fields of the network
+`config.data.augment`   what happens to training images, in order: {'affine': {'rotate': 10}}
+`config.loss`           `smoothing` of labels, `mixup` (the alpha of its Beta distribution)
+`config.needs.teacher`  a finished classifier (optional): how alike do both see the test set?
 """
 
+import dataclasses
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,56 +16,44 @@ from jax import numpy as jnp
 from jaxcv import data, recognition
 from jaxcv.data import augment
 from jaxcv.recognition import losses, pictures, scores, similarity
-from jaxcv.train import (
-    Experiment,
-    Optim,
-    evaluate,
-    learning_rate,
-    optimizer,
-    plateau,
-    update,
-)
+from jaxcv.train import Experiment, Optim, diagnose, evaluate, learning_rate, optimizer, plateau
+from jaxcv.train import update as train_step
 from jaxcv.train.config import settings
-from jaxcv.train.errors import UserError
+from jaxcv.train.errors import UserError, choose
+
+AUGMENTATIONS = ('affine', 'color_jitter', 'crop', 'cutout', 'flip', 'noise', 'rand_augment')
+SHOWN = 512  # test images that pictures and diagnostics look at
 
 
 class Classifier(NamedTuple):
-    """What a run that needs a classifier gets: `apply(variables, images in [-1, 1])` gives
-    logits, `features(variables, images)` what the last layer sees."""
+    """What a run that needs a classifier receives."""
 
-    apply: Any
-    features: Any
+    apply: Any  # (variables, images [b h w c] in [-1, 1]) -> (logits [b k], features [b d])
     variables: Any
 
 
 def build(config, teacher: Classifier | None = None) -> Experiment:
     train, optim = settings(config), Optim(**config.optim.to_dict())
-    options = config.data.to_dict()
-    amount = options.pop('augment', 0.0)
-    train_set, test_set = (data.load(split=split, **options) for split in ('train', 'test'))
-    if not train_set.num_classes:
-        raise UserError(f'config.data.name {config.data.name!r} has no labels to learn')
-    network = recognition.model(num_classes=train_set.num_classes, **config.model.to_dict())
-
-    def images(batch):
-        return batch['image'].astype(jnp.float32) / 127.5 - 1
-
-    def augmented(batch, keys):
-        x = images(batch)
-        x = augment.affine(x, keys, degrees=15 * amount, translate=0.1 * amount) if amount else x
-        return {'image': x, 'label': batch['label']}
+    train_set, test_set = labeled(config.data, 'train'), labeled(config.data, 'test')
+    classes = len(train_set.classes)
+    network = recognition.model(num_classes=classes, **config.model.to_dict())
+    distort = augmentation(config.data.augment)
+    smoothing, alpha = config.loss.smoothing, config.loss.mixup
 
     def loss(params, aux, batch, keys):
-        logits, aux = network.apply(
-            {'params': params, **aux}, batch['image'], True, keys, mutable=list(aux)
-        )
-        value = losses.cross_entropy(logits, batch['label'], config.loss.label_smoothing).mean()
-        return value, aux, {'accuracy': scores.top_k(logits, batch['label'], 1).mean()}
+        keys = jax.vmap(partial(jax.random.split, num=3))(keys)
+        images, labels = unit(batch), jax.nn.one_hot(batch['label'], classes)
+        images = distort(images, keys[:, 0])
+        if alpha:
+            images, labels = augment.mixup(images, labels, keys[:, 1], alpha)
+        variables, images = {'params': params, **aux}, 2 * images - 1
+        logits, aux = network.apply(variables, images, True, keys[:, 2], mutable=list(aux))
+        value = losses.cross_entropy(logits, labels, smoothing).mean()
+        return value, aux, {'accuracy': (logits.argmax(-1) == batch['label']).mean()}
 
-    transform = optimizer(optim, train.steps)
-    training = update(
+    training = train_step(
         loss,
-        transform,
+        optimizer(optim, train.steps),
         accumulate=train.accumulate,
         precision=train.precision,
         ema=train.ema,
@@ -71,14 +61,90 @@ def build(config, teacher: Classifier | None = None) -> Experiment:
     )
 
     def init(key):
-        variables = network.init(key, images(test_set[0])[None], False)
+        variables = network.init(key, unit(train_set[0])[None], False)
         return training.init(variables.pop('params'), variables)
 
     def step(state, batch, key):
         state, metrics = training.step(state, batch, key)
         return state, metrics | {'lr': learning_rate(state.opt)}
 
-    def variables(state):
-        return {'params': state.eval_params(), **state.aux}
+    def apply(variables, images):
+        return network.apply(variables, images, False, None, features=True)
 
-    return Experiment(init=init, step=step)
+    def measure(state, batch, keys):
+        images, valid = 2 * unit(batch) - 1, batch['valid']
+        logits, seen = apply(variables(state), images)
+        sums = {'scores': scores.sums(logits, batch['label'], valid)}
+        if teacher:
+            other_logits, other_seen = teacher.apply(teacher.variables, images)
+            agree = (logits.argmax(-1) == other_logits.argmax(-1)) & valid
+            sums['alike'] = similarity.alignment_sums(seen, other_seen, valid)
+            sums['agree'] = agree.sum()
+        return sums
+
+    def finish(sums):
+        metrics = scores.finish(sums['scores'])
+        if teacher:
+            metrics['teacher_alignment'] = similarity.alignment(sums['alike'])
+            metrics['teacher_agreement'] = sums['agree'] / len(test_set)
+        return metrics
+
+    def look(state, key):
+        """Gradients by layer and dead units, on the first test images."""
+        batch = next(iter(data.epoch(test_set, min(SHOWN, len(test_set)))))
+        keys = jax.random.split(key, len(batch['label']))
+        grads = jax.jit(jax.grad(lambda p: loss(p, state.aux, batch, keys)[0]))(state.params)
+        dead = jax.jit(partial(diagnose.dead_units, network.apply))(
+            variables(state), 2 * unit(batch) - 1
+        )
+        return diagnose.metrics(diagnose.gradient_norms(grads), dead)
+
+    def show(state, key):
+        batch = next(iter(data.epoch(test_set, min(SHOWN, len(test_set)))))
+        logits = jax.jit(apply)(variables(state), 2 * unit(batch) - 1)[0]
+        return {'mistakes': pictures.mistakes(unit(batch), logits, batch['label'])}
+
+    return Experiment(
+        init=init,
+        step=step,
+        batches=data.batches(train_set, train.batch_size),
+        evaluate={'': evaluate.over(test_set, SHOWN, measure, finish), 'diagnostics': look},
+        show=show,
+        observe=partial(observe, optim.plateau) if optim.plateau else None,
+        export=lambda state: Classifier(apply, variables(state)),
+    )
+
+
+def variables(state):
+    """What the network is applied with when it is judged."""
+    return {'params': state.eval_params(), **state.aux}
+
+
+def unit(batch):
+    """Images in [0, 1]."""
+    return jnp.asarray(batch['image'], jnp.float32) / 255
+
+
+def labeled(section, split):
+    """A split of the data set, which must have classes."""
+    dataset = data.load(
+        section.name, split, path=section.path or None, image_size=section.image_size or None
+    )
+    if not dataset.classes:
+        raise UserError(f'config.data.name is {section.name!r}, which has no labels to learn')
+    return dataset
+
+
+def augmentation(section):
+    """The augmentations of a config, in its order, as one function of images in [0, 1]."""
+    for name in section:
+        choose(name, AUGMENTATIONS, 'an augmentation in config.data.augment')
+    return augment.compose(
+        *(partial(getattr(augment, name), **fields) for name, fields in section.items())
+    )
+
+
+def observe(metric, state, metrics):
+    """Reduce-on-plateau takes note of an evaluation."""
+    value = metrics[choose(metric, metrics, 'config.optim.plateau')]
+    return dataclasses.replace(state, opt=plateau.observe(state.opt, value))

@@ -7,6 +7,9 @@ import ml_collections
 
 VARIANTS = {
     'mlp': {'model.name': 'mlp'},
+    'vit': {
+        'model': {'name': 'vit', 'patch': 2, 'width': 64, 'depth': 4, 'heads': 4, 'mlp_width': 128}
+    },
 }
 
 
@@ -14,7 +17,11 @@ def get_config():
     config = ml_collections.ConfigDict()
     config.experiment = 'recognition'
     config.model = {'name': 'cnn'}
-    config.data = {'name': 'digits'}
+    config.data = {
+        'name': 'digits',
+        'augment': {'affine': {'rotate': 10.0, 'translate': 0.08, 'scale': (0.9, 1.1)}},
+    }
+    config.loss = {'smoothing': 0.1, 'mixup': 0.0}
     config.optim = {'name': 'adamw', 'lr': 3e-3, 'schedule': 'cosine', 'weight_decay': 0.01}
     config.train = {'steps': 600, 'batch_size': 128, 'eval_every': 200, 'checkpoint_every': 200}
     return config

@@ -52,7 +52,7 @@ def available(root: str | Path = 'configs') -> list[str]:
 def complete(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     """The config with every default written out; a field that no section has is an error."""
     full = ml_collections.ConfigDict({'experiment': '', 'seed': 0, 'needs': {}, 'model': {}})
-    full.data = {'name': '', 'path': ''}
+    full.data = {'name': '', 'path': '', 'image_size': 0, 'augment': {}}
     for section, defaults in SECTIONS.items():
         full[section] = dataclasses.asdict(defaults())
     for name, value in _leaves(config):
@@ -67,6 +67,10 @@ def complete(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 def override(config: ml_collections.ConfigDict, name: str, value) -> None:
     """Sets `config.<name>`, in place; refuses unknown fields and wrong types."""
     *sections, field = name.split('.')
+    if sections and sections[0] == 'needs':  # checked when the need is resolved
+        with config.ignore_type():
+            _set(config, name, _parse(value) if isinstance(value, str) else value)
+        return
     node = config
     for depth, section in enumerate(sections):
         where = '.'.join(['config', *sections[:depth]])
@@ -74,12 +78,19 @@ def override(config: ml_collections.ConfigDict, name: str, value) -> None:
         node = node[section]
         if not isinstance(node, ml_collections.ConfigDict):
             raise UserError(f'{where}.{section} is a value and has no field {field!r}')
-    where = '.'.join(['config', *sections])
-    if sections and sections[0] in (*OPEN, 'needs') and field not in node:
+    if sections and sections[0] in OPEN and field not in node:
         node[field] = _parse(value) if isinstance(value, str) else value
         return
+    where = '.'.join(['config', *sections])
     choose(field, node.keys(), f'a field of {where}')
-    node[field] = _typed(name, value, node[field])
+    if isinstance(node[field], ml_collections.ConfigDict) and isinstance(value, Mapping):
+        if name in SECTIONS:
+            for inner, part in value.items():
+                override(config, f'{name}.{inner}', part)
+        else:
+            node[field] = ml_collections.ConfigDict(value)
+    else:
+        node[field] = _typed(name, value, node[field])
 
 
 def settings(config: ml_collections.ConfigDict) -> Settings:

@@ -251,8 +251,8 @@ class Session:
         )
 
     def diverged(self, step: int, name: str, value: float):
-        good = self.checkpoints.latest_step()
         self.checkpoints.wait()
+        good = self.checkpoints.latest_step()
         if self.primary:
             self._result('diverged')
         where = (

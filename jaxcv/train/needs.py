@@ -44,6 +44,8 @@ def _read(name, spec):
     """(config, given directory or None) of a need."""
     if isinstance(spec, str):
         spec = {'run': spec} if Path(spec).is_dir() else {'config': spec}
+    elif isinstance(spec, ml_collections.ConfigDict):
+        spec = spec.to_dict()
     directory = Path(spec['run']) if spec.get('run') else None
     if directory and not (directory / 'result.json').exists():
         raise UserError(f'config.needs.{name}: {directory} is not the directory of a finished run')
