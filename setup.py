@@ -23,7 +23,6 @@ REQUIRED = [
     'safetensors>=0.5,<1',
     'scikit-image>=0.25,<0.27',  # photographs and faces that ship in the wheel
     'scikit-learn>=1.6,<2',  # the handwritten digits
-    'tensorboardX>=2.6.2,<3',
     'tensorflow-datasets>=4.9.9,<5',
 ]
 TEST = [
@@ -33,6 +32,7 @@ TEST = [
     'ipykernel>=6.29,<8',
     'pytest>=8,<10',
     'ruff>=0.8,<1',
+    'tensorboardX>=2.6.2,<3',  # checks the event files that we write
 ]
 # Independent references. Install torch (a CPU build) first, so that nothing replaces it.
 ORACLES = ['torch==2.13.0', 'transformers==5.23.0']

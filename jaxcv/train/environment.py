@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from typing import Any
 
 import jax
 
+import jaxcv
+
 PACKAGES = ('jaxcv', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
@@ -18,7 +21,7 @@ def describe() -> dict[str, Any]:
     """Versions, devices, processes, git state and command, as JSON-able data."""
     devices = jax.devices()
     return {
-        'command': ' '.join([Path(sys.executable).name, *sys.argv]),
+        'command': _command(),
         'started': time.strftime('%Y-%m-%d %H:%M:%S'),
         'python': platform.python_version(),
         'versions': {name: _version(name) for name in PACKAGES},
@@ -30,7 +33,18 @@ def describe() -> dict[str, Any]:
     }
 
 
+def _command():
+    """What was typed, as a shell takes it; empty in a notebook, where nothing was."""
+    if 'ipykernel' in sys.modules:
+        return ''
+    spec = getattr(sys.modules.get('__main__'), '__spec__', None)
+    program = ['-m', spec.name.removesuffix('.__main__')] if spec else sys.argv[:1]
+    return shlex.join([Path(sys.executable).name, *program, *sys.argv[1:]])
+
+
 def _version(package):
+    if package == 'jaxcv':
+        return jaxcv.__version__  # a clone need not be installed
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

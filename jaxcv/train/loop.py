@@ -7,8 +7,11 @@ the newest checkpoint), step until the end or a signal, and at its beats log, ev
 adapt and save.
 """
 
+import contextlib
 import dataclasses
+import errno
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +34,10 @@ from jaxcv.train.progress import Progress
 from jaxcv.train.records import Records, write_json
 from jaxcv.train.report import write_report
 
+# What the system says of a directory or disk that takes no more.
+UNWRITABLE = (
+    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+)  # fmt: skip
 MODES = ('train', 'evaluate', 'show')
 
 
@@ -71,10 +78,12 @@ def run(
     primary = jax.process_index() == 0
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        with lock(workdir, wait) if primary else open(os.devnull):
+        with lock(workdir, wait) if primary else contextlib.nullcontext():
             return Session(experiment, config, workdir, devices, label or workdir.name).run(mode)
     except OSError as error:
-        raise UserError(f'{workdir} cannot be written: {error.strerror or error}') from error
+        if error.errno not in UNWRITABLE:
+            raise
+        raise UserError(f'{workdir} cannot be written: {error.strerror}') from error
 
 
 class Session:
@@ -100,6 +109,7 @@ class Session:
         self.history: list[float] = []  # of the metric that early stopping watches
         self.metrics: dict[str, float] = {}  # the last evaluation
         self.step = 0
+        self.progress: Progress | None = None
 
     def run(self, mode: str) -> Run:
         try:
@@ -110,10 +120,10 @@ class Session:
             if mode == 'evaluate':
                 return Run(state, self._evaluate(state), self.workdir, self.step)
             if mode == 'show':
-                with self._records() as records:
+                with Records(self.workdir, step=self.step) as records:
                     self._show(state, records)
                 write_report(self.workdir)
-                return Run(state, _last(finished), self.workdir, self.step)
+                return Run(state, self.metrics, self.workdir, self.step)
             return self._train(state, position)
         finally:
             self.checkpoints.close()
@@ -155,8 +165,9 @@ class Session:
             (self.workdir / 'result.json').unlink(missing_ok=True)
         source = feed(self.experiment.batches, self.layout, int(self.config.seed), position)
         stopped = False
-        with self._records() as records, Interrupts() as interrupts:
-            self.progress = Progress(total, self.step, self.label) if self.primary else None
+        with Records(self.workdir, step=self.step) as records, Interrupts() as interrupts:
+            if self.primary:
+                self.progress = Progress(total, self.step, self.label)
             try:
                 calls = Calls(self, state, source)
                 while self.step < total and not stopped:
@@ -170,7 +181,7 @@ class Session:
                         self._save(state, source.position())
                     if signal and not done:
                         self._interrupted(signal)
-                self._finish(records, state)
+                self._finish(records)
             finally:
                 source.close()
                 if self.progress:
@@ -255,17 +266,15 @@ class Session:
         good = self.checkpoints.latest_step()
         if self.primary:
             self._result('diverged')
-        where = (
-            'there is no checkpoint before it'
-            if good is None
-            else (f'the last good checkpoint is step {good:,} in {self.checkpoints.directory}')
-        )
+        where = 'there is no checkpoint before it'
+        if good is not None:
+            where = f'the last good checkpoint is step {good:,} in {self.checkpoints.directory}'
         raise UserError(
             f'{name} is {value} at step {step:,}; {where}.'
             ' Lower config.optim.lr, or clip with config.optim.clip_norm'
         )
 
-    def _finish(self, records, state):
+    def _finish(self, records):
         self.checkpoints.wait()
         if not self.experiment.evaluate:
             self.metrics = records.latest
@@ -276,17 +285,16 @@ class Session:
         result = {
             'status': status,
             'step': self.step,
-            'metrics': self.metrics,
+            'metrics': {name: x for name, x in self.metrics.items() if math.isfinite(x)},
             'fingerprint': fingerprint(self.config, self.experiment.version),
         }
         write_json(self.workdir / 'result.json', result)
         write_report(self.workdir)
 
-    def _records(self):
-        return Records(self.workdir, step=self.step)
-
     def _note(self, text):
-        if self.primary:
+        if self.progress:
+            self.progress.note(text)
+        elif self.primary:
             print(text, flush=True)
 
 
@@ -308,7 +316,3 @@ def _result(workdir: Path, values) -> dict | None:
     early = values.early_stop and result.get('step', 0) < values.steps
     reached = result.get('step', 0) >= values.steps or early
     return result if result.get('status') == 'finished' and reached else None
-
-
-def _last(result):
-    return result['metrics'] if result else {}

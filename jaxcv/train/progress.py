@@ -5,10 +5,12 @@ import sys
 import time
 from collections.abc import Mapping
 
+from jaxcv.train.tally import clock
+
 TERMINAL_SECONDS = 0.1  # between two drawings
 LOG_SECONDS = 10.0  # where every drawing is a new line
 SMOOTHING = 0.3  # weight of the newest rate
-WIDTH = 20
+LABEL, BAR, LOG_WIDTH = 24, 20, 120
 
 
 class Progress:
@@ -19,10 +21,10 @@ class Progress:
         self.stream = stream or sys.stderr
         self.redraws = self.stream.isatty() or 'ipykernel' in sys.modules
         self.pause = TERMINAL_SECONDS if self.redraws else LOG_SECONDS
-        self.step = self.drawn = start
-        self.metrics: Mapping[str, float] = {}
-        self.began = self.time = time.monotonic()
-        self.rate = 0.0
+        self.step, self.metrics = start, {}
+        self.width = 0  # of the line that stands there
+        # The clock starts with the first steps that are done, so that compiling does not count.
+        self.drawn, self.time, self.rate = None, -self.pause, 0.0
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """Cheap unless it is time to draw."""
@@ -33,7 +35,8 @@ class Progress:
     def note(self, text: str) -> None:
         """A line of its own, above the bar."""
         if self.redraws:
-            self.stream.write('\r\033[K')
+            self.stream.write('\r' + ' ' * self.width + '\r')
+            self.width = 0
         self.stream.write(text + '\n')
         self.stream.flush()
 
@@ -45,27 +48,31 @@ class Progress:
 
     def _draw(self):
         now = time.monotonic()
-        rate = (self.step - self.drawn) / max(now - self.time, 1e-9)
-        if self.step > self.drawn:
+        if self.drawn is not None and self.step > self.drawn:
+            rate = (self.step - self.drawn) / max(now - self.time, 1e-9)
             self.rate = rate if not self.rate else self.rate + SMOOTHING * (rate - self.rate)
         self.drawn, self.time = self.step, now
-        width = shutil.get_terminal_size().columns if self.redraws else 120
-        line = self._line()[: width - 1]
-        self.stream.write(f'\r{line}\033[K' if self.redraws else line + '\n')
+        if self.redraws:
+            line = self._line(shutil.get_terminal_size().columns - 1)
+            # Spaces over what is left of a longer line: not every notebook knows escape codes.
+            self.stream.write('\r' + line.ljust(self.width))
+            self.width = len(line)
+        else:
+            self.stream.write(self._line(LOG_WIDTH) + '\n')
         self.stream.flush()
 
-    def _line(self):
-        done = self.step / max(self.total, 1)
-        bar = '█' * int(WIDTH * done) + '░' * (WIDTH - int(WIDTH * done))
-        left = (self.total - self.step) / self.rate if self.rate else 0
-        numbers = '  '.join(f'{name} {value:.4g}' for name, value in self.metrics.items())
-        return (
-            f'{self.label} {bar} {self.step:,}/{self.total:,}'
-            f'  {self.rate:,.3g} steps/s  {_clock(left)} left  {numbers}'
-        )
-
-
-def _clock(seconds):
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f'{hours}:{minutes:02}:{seconds:02}' if hours else f'{minutes}:{seconds:02}'
+    def _line(self, width):
+        """At most `width` characters; metrics that do not fit whole are left out."""
+        done = int(BAR * min(self.step / max(self.total, 1), 1))
+        line = f'{self.label[:LABEL]} ' if self.label else ''
+        line += f'{"█" * done}{"░" * (BAR - done)} {self.step:,}/{self.total:,}'
+        parts = []
+        if self.rate:
+            left = clock(max(self.total - self.step, 0) / self.rate)
+            parts = [f'{self.rate:,.3g} steps/s', f'{left} left']
+        parts += [f'{name} {value:.4g}' for name, value in self.metrics.items()]
+        for part in parts:
+            if len(line) + 2 + len(part) > width:
+                break
+            line += f'  {part}'
+        return line[:width]

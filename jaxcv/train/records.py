@@ -10,8 +10,12 @@ from typing import Any
 
 import jax
 
+from jaxcv.train.errors import UserError
+from jaxcv.train.events import Events
 from jaxcv.viz import files
 from jaxcv.viz.media import Media
+
+RESERVED = {'step', 'phase', 'time'}
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -45,7 +49,7 @@ def series(rows: list[dict], phase: str) -> dict[str, tuple[list[int], list[floa
         if row['phase'] != phase:
             continue
         for name, value in row.items():
-            if name not in ('step', 'phase', 'time') and value is not None:
+            if name not in RESERVED and value is not None:
                 steps, values = found.setdefault(name, ([], []))
                 steps.append(row['step'])
                 values.append(value)
@@ -61,13 +65,11 @@ class Records:
         self.writes = jax.process_index() == 0
         if not self.writes:
             return
-        from tensorboardX import SummaryWriter
-
         kept = [row for row in read(workdir) if row['step'] <= step]
         path = self.workdir / 'metrics.jsonl'
         write_text(path, ''.join(json.dumps(row) + '\n' for row in kept))
         self.file = open(path, 'a')  # noqa: SIM115 (closed by `close`)
-        self.board = SummaryWriter(str(self.workdir / 'tensorboard'), purge_step=step + 1)
+        self.events = Events(self.workdir / 'tensorboard', step)
 
     def __enter__(self):
         return self
@@ -77,15 +79,17 @@ class Records:
 
     def write(self, step: int, phase: str, metrics: Mapping[str, float]) -> None:
         """One line. What is not a finite number becomes null."""
-        self.latest = dict(metrics)
+        metrics = {name: float(value) for name, value in metrics.items()}
+        self.latest = metrics
+        if taken := RESERVED & metrics.keys():
+            raise UserError(f'a metric is called {min(taken)!r}, which each line of records has')
         if not self.writes:
             return
         row = {'step': step, 'phase': phase, 'time': round(time.time(), 3)}
         row |= {name: x if math.isfinite(x) else None for name, x in metrics.items()}
         self.file.write(json.dumps(row) + '\n')
         self.file.flush()
-        for name, value in metrics.items():
-            self.board.add_scalar(f'{phase}/{name}', value, step)
+        self.events.write(step, {f'{phase}/{name}': value for name, value in metrics.items()})
 
     def media(self, step: int, media: Mapping[str, Media]) -> None:
         """media/<name>/<step>.png or .mp4, with captions in media/index.json."""
@@ -103,4 +107,4 @@ class Records:
     def close(self) -> None:
         if self.writes:
             self.file.close()
-            self.board.close()
+            self.events.close()
