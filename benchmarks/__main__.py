@@ -10,7 +10,7 @@ from pathlib import Path
 import benchmarks
 from benchmarks.case import run_apart
 from benchmarks.record import table
-from jaxcv.train.errors import UserError, choose
+from jaxcv.errors import UserError, choose
 
 HARNESS = {'__main__', 'case', 'record', 'timing'}
 

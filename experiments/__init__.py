@@ -5,10 +5,10 @@ import pkgutil
 from pathlib import Path
 
 import jaxcv.train
+from jaxcv.errors import choose
 from jaxcv.train import Experiment
-from jaxcv.train.errors import choose
 
-LAUNCHERS = ('main', 'sweep')
+LAUNCHERS = ('command', 'group', 'main', 'sweep')
 
 
 def names() -> list[str]:
@@ -27,3 +27,8 @@ def assemble(config, **needs) -> Experiment:
     """The experiment of a config whose needs are at hand."""
     name = choose(config.experiment, names(), 'config.experiment')
     return importlib.import_module(f'experiments.{name}').build(config, **needs)
+
+
+def config_path(name: str) -> str:
+    """Where the config `subject/name.py` lies, from whatever directory Python was started in."""
+    return str(Path(__file__).parents[1] / 'configs' / name)

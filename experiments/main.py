@@ -8,16 +8,15 @@ continues; a finished one shows its result. Several processes: give each --coord
 SLURM, MPI or on a TPU pod, which are recognized.
 """
 
-import logging
 import os
-import sys
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
+import experiments
+from experiments import command
 from jaxcv.train import config as configs
-from jaxcv.train import machine
-from jaxcv.train.errors import UserError
+from jaxcv.train import machine, run
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('config', '', 'Config file, FILE[:variant].')
@@ -31,18 +30,10 @@ flags.DEFINE_integer('process', PROCESS, 'Number of this process.')
 
 
 def main(argv):
-    overrides = argv[1:]
-    # Orbax narrates every save; what matters of it, the engine says.
-    logging.getLogger('absl').addFilter(lambda record: 'orbax' not in record.pathname)
-    if not FLAGS.config:
-        raise UserError(f'--config is missing; choose one of\n  {_choices()}')
-    config = configs.load(FLAGS.config, overrides)
-    workdir = Path(FLAGS.workdir or Path('runs') / FLAGS.config.split('/')[-1].replace('.py', ''))
+    file = command.config_file()
+    config = configs.load(file, argv[1:])
+    workdir = Path(FLAGS.workdir or f'runs/{Path(file.partition(":")[0]).stem}')
     machine.start(config, FLAGS.coordinator, FLAGS.processes, FLAGS.process)
-
-    import experiments
-    from jaxcv.train import run
-
     needs = FLAGS.needs or workdir.absolute().parent / 'needs'
     experiment = experiments.build(config, needs, devices='auto')
     result = run(experiment, config, workdir, mode=FLAGS.mode, devices='auto')
@@ -59,43 +50,5 @@ def _report(result):
     print(f'{"report":>16}  {result.report}')
 
 
-def _choices():
-    return '\n  '.join(configs.available())
-
-
-def parse(argv):
-    """Flags proper to absl; `--config.field=value` (or two words) to the config."""
-    known, overrides, words = [argv[0]], [], iter(argv[1:])
-    for word in words:
-        if word.lstrip('-').startswith('config.') and word.startswith('-'):
-            name, equals, value = word.lstrip('-').removeprefix('config.').partition('=')
-            overrides.append(f'{name}={value if equals else next(words, "")}')
-        else:
-            known.append(word)
-    if {'-h', '--help', '-help'} & set(known):
-        print(f'{__doc__}\n{FLAGS.main_module_help()}\n\nconfigs:\n  {_choices()}')
-        sys.exit(0)
-    return FLAGS(known) + overrides
-
-
-def launch():
-    """`main`, with mistakes told in one line and signals turned into exit codes."""
-    from jaxcv.train.interrupt import Interrupted
-
-    try:
-        app.run(_guarded, flags_parser=parse)
-    except Interrupted as stop:
-        print(stop, file=sys.stderr, flush=True)
-        os._exit(128 + stop.number)
-
-
-def _guarded(argv):
-    try:
-        main(argv)
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr, flush=True)
-        sys.exit(2)
-
-
 if __name__ == '__main__':
-    launch()
+    command.launch(main, __doc__)

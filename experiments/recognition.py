@@ -15,11 +15,12 @@ from jax import numpy as jnp
 
 from jaxcv import data, recognition
 from jaxcv.data import augment
+from jaxcv.errors import UserError, choose
+from jaxcv.ops import across
 from jaxcv.recognition import losses, pictures, scores, similarity
 from jaxcv.train import Experiment, Optim, diagnose, evaluate, learning_rate, optimizer, plateau
 from jaxcv.train import update as train_step
 from jaxcv.train.config import settings
-from jaxcv.train.errors import UserError, choose
 
 AUGMENTATIONS = ('affine', 'color_jitter', 'crop', 'cutout', 'flip', 'noise', 'rand_augment')
 SHOWN = 512  # test images that pictures and diagnostics look at
@@ -89,26 +90,35 @@ def build(config, teacher: Classifier | None = None) -> Experiment:
             metrics['teacher_agreement'] = sums['agree'] / len(test_set)
         return metrics
 
-    def look(state, key):
-        """Gradients by layer and dead units, on the first test images."""
-        batch = next(iter(data.epoch(test_set, min(SHOWN, len(test_set)))))
-        keys = jax.random.split(key, len(batch['label']))
-        grads = jax.jit(jax.grad(lambda p: loss(p, state.aux, batch, keys)[0]))(state.params)
-        dead = jax.jit(partial(diagnose.dead_units, network.apply))(
-            variables(state), 2 * unit(batch) - 1
-        )
-        return diagnose.metrics(diagnose.gradient_norms(grads), dead)
+    @jax.jit
+    def diagnosed(state, batch, key):
+        """Gradients by layer and dead units."""
+        batch, keys = across.split((batch, jax.random.split(key, len(batch['label']))))
+        grads = jax.grad(lambda params: loss(params, state.aux, batch, keys)[0])(state.params)
+        images = 2 * unit(batch) - 1
+        dead = diagnose.dead_units(network.apply, variables(state), images)
+        return across.whole(diagnose.metrics(diagnose.gradient_norms(grads), dead))
+
+    @jax.jit
+    def predict(state, batch):
+        return across.whole(apply(variables(state), 2 * unit(across.split(batch)) - 1)[0])
+
+    def first_batch():
+        return next(iter(data.epoch(test_set, min(SHOWN, len(test_set)))))
 
     def show(state, key):
-        batch = next(iter(data.epoch(test_set, min(SHOWN, len(test_set)))))
-        logits = jax.jit(apply)(variables(state), 2 * unit(batch) - 1)[0]
+        batch = first_batch()
+        logits = predict(state, batch)
         return {'mistakes': pictures.mistakes(unit(batch), logits, batch['label'])}
 
     return Experiment(
         init=init,
         step=step,
         batches=data.batches(train_set, train.batch_size),
-        evaluate={'': evaluate.over(test_set, SHOWN, measure, finish), 'diagnostics': look},
+        evaluate={
+            '': evaluate.over(test_set, SHOWN, measure, finish),
+            'diagnostics': lambda state, key: diagnosed(state, first_batch(), key),
+        },
         show=show,
         observe=partial(observe, optim.plateau) if optim.plateau else None,
         export=lambda state: Classifier(apply, variables(state)),

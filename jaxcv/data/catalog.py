@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxcv.data.dataset import Dataset, Example, MappedSource
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 OFFLINE = 'without a download there are digits, faces, patches, shapes, and your own folder or npz'
 SECONDS = 5.0  # how long a server may take to answer before it counts as unreachable

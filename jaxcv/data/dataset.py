@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 Example = dict[str, np.ndarray]
 HELD_BYTES = 512 * 2**20  # what may be kept decoded in memory

@@ -14,7 +14,7 @@ from jaxcv.data.dataset import (
     numeric,
     stack,
 )
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 
 def epoch(

@@ -8,7 +8,7 @@ from jaxcv.data.batches import Held, Stream
 from jaxcv.data.dataset import HELD_BYTES, Dataset, nbytes
 from jaxcv.data.held import Transform, held
 from jaxcv.data.stream import stream
-from jaxcv.train.errors import choose
+from jaxcv.errors import choose
 
 
 def batches(

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxcv.data.dataset import Dataset, Example
 from jaxcv.data.resize import resize_image
-from jaxcv.train.errors import UserError, choose
+from jaxcv.errors import UserError, choose
 
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 DECODED = 50_000  # up to so many files each is decoded when checked; of more, headers are read

@@ -10,7 +10,7 @@ from jaxtyping import Array, Int, Key
 from jaxcv.data.batches import Batch, Held
 from jaxcv.data.dataset import Dataset, arrays, numeric
 from jaxcv.data.permute import ROUNDS, permute
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 Transform = Callable[[Batch, Key[Array, 'b']], Batch]
 

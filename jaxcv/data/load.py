@@ -8,7 +8,7 @@ from jaxcv.data.dataset import Dataset, MappedSource
 from jaxcv.data.folder import folder
 from jaxcv.data.npz import npz
 from jaxcv.data.resize import resize_example
-from jaxcv.train.errors import UserError, choose
+from jaxcv.errors import UserError, choose
 
 EMBEDDED = ('digits', 'faces', 'patches', 'shapes')
 DRAWN_AT = {'patches': (32, 64), 'shapes': (32, 64)}  # made at these sizes, never resized

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxcv.data.dataset import ArraySource, Dataset
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 
 def npz(path: Path, split: str) -> Dataset:

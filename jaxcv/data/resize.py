@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxcv.data.dataset import Example
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 
 def resize_example(example: Example, size: int | tuple[int, int]) -> Example:

@@ -21,7 +21,7 @@ from jaxcv.data.dataset import (
 )
 from jaxcv.data.held import Transform, sample_keys
 from jaxcv.data.permute import ROUNDS, permute_host
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 ENDLESS = 2**40  # batches
 

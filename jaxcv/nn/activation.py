@@ -7,7 +7,7 @@ from flax import linen
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcv.train.errors import choose
+from jaxcv.errors import choose
 
 
 def swiglu(x: Float[Array, '*b c']) -> Float[Array, '*b c/2']:

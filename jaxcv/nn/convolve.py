@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcv.errors import UserError, choose
 from jaxcv.nn.bilinear import product
 from jaxcv.nn.geometry import Geometry
-from jaxcv.train.errors import UserError, choose
 
 Sizes = int | Sequence[int]
 # 'SAME' (output = ceil(input / strides)), 'VALID' (none), or zeros per axis: low and high alike,

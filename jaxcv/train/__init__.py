@@ -2,7 +2,7 @@
 
 import importlib
 
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 from jaxcv.train.experiment import Experiment, Metrics, State
 from jaxcv.train.optimize import Optim, learning_rate, optimizer
 from jaxcv.train.settings import Settings

@@ -23,8 +23,8 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import PyTree
 
+from jaxcv.errors import UserError
 from jaxcv.train import paths
-from jaxcv.train.errors import UserError
 
 RECORD = 'record.json'
 SEAL = 'record.crc32'

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import ml_collections
 
-from jaxcv.train.errors import UserError, choose
+from jaxcv.errors import UserError, choose
 from jaxcv.train.optimize import Optim
 from jaxcv.train.settings import WATCHING, Settings
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from jax import numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxcv.errors import UserError
 from jaxcv.nn import Activation
 from jaxcv.train import paths
-from jaxcv.train.errors import UserError
 
 CONSTANT = 1e-6  # spread, relative to the size, up to which a unit counts as constant
 MANY = 0.5  # share of dead units in a layer that is worth a word

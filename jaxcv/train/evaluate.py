@@ -5,20 +5,20 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Key, PyTree
 
 from jaxcv.data import epoch
 from jaxcv.ops import across
 
-Sums = Mapping[str, Array]
+Sums = PyTree[Array]
 
 
 def over(
     dataset,
     batch_size: int,
     measure: Callable[[Any, Any, Key[Array, 'b']], Sums],
-    finish: Callable[[Mapping[str, np.ndarray]], Mapping[str, float]],
-) -> Callable[[Any, Key[Array, '']], Mapping[str, float]]:
+    finish: Callable[[Sums], Mapping[str, Any]],
+) -> Callable[[Any, Key[Array, '']], Mapping[str, Any]]:
     """An `evaluate` of an experiment: one ordered pass over `dataset`.
 
     `measure(state, batch, keys)` gives sums over the samples of a batch where `batch['valid']`
@@ -37,8 +37,8 @@ def over(
         total = None
         for number, batch in enumerate(epoch(dataset, batch_size)):
             part = jax.device_get(sums(state, batch, key, number * batch_size))
-            part = {name: np.asarray(value, np.float64) for name, value in part.items()}
-            total = part if total is None else {name: total[name] + part[name] for name in part}
+            part = jax.tree.map(lambda x: np.asarray(x, np.float64), part)
+            total = part if total is None else jax.tree.map(np.add, total, part)
         return finish(total)
 
     return evaluate

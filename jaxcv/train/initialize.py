@@ -7,9 +7,9 @@ from pathlib import Path
 import jax
 from jaxtyping import PyTree
 
+from jaxcv.errors import UserError
 from jaxcv.train import paths
 from jaxcv.train.checkpoint import Checkpoints
-from jaxcv.train.errors import UserError
 
 EVERYTHING = {'**': '**'}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax
 
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

@@ -19,12 +19,12 @@ from typing import Any
 
 import jax
 
+from jaxcv.errors import UserError, choose
 from jaxcv.train import parallel, program
 from jaxcv.train.calls import Calls, due
 from jaxcv.train.checkpoint import Checkpoints, room
 from jaxcv.train.config import complete, differences, fingerprint, settings, to_json
 from jaxcv.train.environment import describe
-from jaxcv.train.errors import UserError, choose
 from jaxcv.train.experiment import Experiment
 from jaxcv.train.feed import feed
 from jaxcv.train.initialize import initialize

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 # What launchers of several processes leave in the environment: (variable, means several).
 CLUSTERS = (
@@ -32,7 +32,7 @@ def start(config, coordinator: str = '', processes: int = 0, process: int = 0) -
     requested = config.train.cpu_devices
     several = coordinator or processes > 1 or _cluster()
     if requested or not (_devices_given() or several):
-        virtual_devices(requested or 2 * (os.cpu_count() or 1))
+        virtual_devices(requested or 2 * cores())
     if not several:
         return
     jax.config.update('jax_cpu_collectives_implementation', 'gloo')
@@ -49,10 +49,17 @@ def primary() -> bool:
     return jax.process_index() == 0
 
 
+def cores() -> int:
+    """CPU cores that this process may use: a worker of a sweep has a share."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def virtual_devices(count: int) -> None:
     """Several devices on a CPU, if the run falls to it. More worker threads than devices are
     needed, or programs with collectives wait for each other forever."""
-    os.environ.setdefault('PJRT_NPROC', str(max(2 * count, os.cpu_count() or 1)))
+    os.environ.setdefault('PJRT_NPROC', str(max(2 * count, cores())))
     jax.config.update('jax_num_cpu_devices', count)
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import ml_collections
 
+from jaxcv.errors import UserError
 from jaxcv.train.config import complete, differences, fingerprint, load, to_json
-from jaxcv.train.errors import UserError
 from jaxcv.train.experiment import Experiment
 from jaxcv.train.loop import run
 

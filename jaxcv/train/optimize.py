@@ -22,8 +22,8 @@ import optax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from jaxcv.errors import UserError, choose
 from jaxcv.train import muon, paths, plateau
-from jaxcv.train.errors import UserError, choose
 from jaxcv.train.schedule import schedule
 
 
@@ -148,7 +148,8 @@ def direction(optim: Optim) -> optax.GradientTransformation:
         case 'momentum' | 'nesterov':
             return optax.trace(own['momentum'], nesterov=optim.name == 'nesterov')
         case 'adagrad':
-            return optax.scale_by_rss(initial_accumulator_value=0.0, eps=own['eps'])
+            # optax adds eps under the root, torch to it.
+            return optax.scale_by_rss(initial_accumulator_value=0.0, eps=own['eps'] ** 2)
         case 'rmsprop':
             return optax.scale_by_rms(own['beta2'], own['eps'], eps_in_sqrt=False)
         case 'adadelta':

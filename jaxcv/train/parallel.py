@@ -22,9 +22,9 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxcv.data.batches import Held
+from jaxcv.errors import UserError
 from jaxcv.ops.across import DATA, MODEL
 from jaxcv.train import paths
-from jaxcv.train.errors import UserError
 from jaxcv.train.settings import Settings
 
 # (state, source, slots, rest) -> (state, out)

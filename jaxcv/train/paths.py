@@ -17,7 +17,7 @@ from typing import Any
 import jax
 from jaxtyping import PyTree
 
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 
 def path_of(key_path: Sequence[Any]) -> str:

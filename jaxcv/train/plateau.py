@@ -10,7 +10,7 @@ import optax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from jaxcv.train.errors import choose
+from jaxcv.errors import choose
 
 
 @dataclass(frozen=True, kw_only=True)

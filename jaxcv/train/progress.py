@@ -5,8 +5,6 @@ import sys
 import time
 from collections.abc import Mapping
 
-from jaxcv.train.tally import clock
-
 TERMINAL_SECONDS = 0.1  # between two drawings
 LOG_SECONDS = 10.0  # where every drawing is a new line
 SMOOTHING = 0.3  # weight of the newest rate
@@ -76,3 +74,9 @@ class Progress:
                 break
             line += f'  {part}'
         return line[:width]
+
+
+def clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f'{hours}:{minutes:02}:{seconds:02}' if hours else f'{minutes}:{seconds:02}'

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 from jaxcv.train.events import Events
 from jaxcv.viz import files
 from jaxcv.viz.media import Media

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import optax
 from jax import numpy as jnp
 
-from jaxcv.train.errors import UserError, choose
+from jaxcv.errors import UserError, choose
 
 NAMES = ('constant', 'cosine', 'linear', 'step', 'multistep')
 

@@ -16,9 +16,9 @@ from flax import struct
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
+from jaxcv.errors import choose
 from jaxcv.ops import across
 from jaxcv.train import paths
-from jaxcv.train.errors import choose
 
 Params = PyTree[Array]
 Aux = PyTree[Array]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 from jaxcv.viz.media import Media, Picture, Video
 from jaxcv.viz.pixels import encode_png, enlarge, to_uint8
 

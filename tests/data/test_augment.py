@@ -11,7 +11,7 @@ from skimage.color import hsv2rgb, rgb2hsv
 from jaxcv.data import augment
 from jaxcv.data.augment import color, policy
 from jaxcv.data.augment.geometry import matrix, warp
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 IMAGES = jax.random.uniform(jax.random.key(0), (6, 12, 10, 3))
 KEYS = jax.random.split(jax.random.key(1), 6)

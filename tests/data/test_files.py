@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from jaxcv.data import arrays, load
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 RNG = np.random.default_rng(0)
 

@@ -7,7 +7,7 @@ from jax import numpy as jnp
 
 from jaxcv.data import held
 from jaxcv.data.held import locate
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 
 def draw(n, batch_size, steps, seed=0):

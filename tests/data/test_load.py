@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxcv.data import EMBEDDED, arrays, batches, load, scene
 from jaxcv.data.builders.patches import PHOTOS, cut
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 
 def test_digits_are_those_of_scikit_learn(cache):

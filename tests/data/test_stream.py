@@ -9,7 +9,7 @@ import pytest
 
 from jaxcv.data import ArraySource, Dataset, Held, MappedSource, Stream, batches, epoch, stream
 from jaxcv.data.dataset import HELD_BYTES
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 
 def numbers(n, mapped=False):

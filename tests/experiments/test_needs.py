@@ -6,9 +6,9 @@ import os
 import pytest
 
 import experiments
+from jaxcv.errors import UserError
 from jaxcv.train import run
 from jaxcv.train.config import load
-from jaxcv.train.errors import UserError
 from jaxcv.train.interrupt import Interrupted, Interrupts
 
 STAGE = {'model': {'name': 'mlp'}, 'train': {'steps': 6, 'checkpoint_every': 3}}

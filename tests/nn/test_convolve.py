@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import numpy as jnp
 
+from jaxcv.errors import UserError
 from jaxcv.nn import convolve, convolve_transpose, patches
 from jaxcv.nn.bilinear import product
 from jaxcv.nn.faces import CONVOLUTION, autodiff, canonical
 from jaxcv.nn.geometry import Geometry
-from jaxcv.train.errors import UserError
 
 
 def reference(x, kernel, strides, pads, dilation, groups):

@@ -12,7 +12,7 @@ from flax import linen
 from jax import numpy as jnp
 
 from jaxcv import nn
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 
 def normal(seed, *shape):

@@ -6,9 +6,9 @@ import sys
 
 import small
 
+from jaxcv.errors import UserError
 from jaxcv.train import machine
 from jaxcv.train.config import complete, override
-from jaxcv.train.errors import UserError
 from jaxcv.train.interrupt import Interrupted
 from jaxcv.train.loop import run
 

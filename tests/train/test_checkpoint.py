@@ -11,9 +11,9 @@ from flax import struct
 from jax import numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxcv.errors import UserError
 from jaxcv.train import paths
 from jaxcv.train.checkpoint import Checkpoints, room
-from jaxcv.train.errors import UserError
 
 
 @struct.dataclass

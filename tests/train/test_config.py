@@ -3,8 +3,8 @@
 import ml_collections
 import pytest
 
+from jaxcv.errors import UserError
 from jaxcv.train import config as configs
-from jaxcv.train.errors import UserError
 
 FILE = """
 import ml_collections

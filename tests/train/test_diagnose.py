@@ -6,9 +6,9 @@ import pytest
 from flax import linen
 from jax import numpy as jnp
 
+from jaxcv.errors import UserError
 from jaxcv.nn import Activation
 from jaxcv.train import diagnose
-from jaxcv.train.errors import UserError
 
 
 class Net(linen.Module):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from jax import numpy as jnp
 
+from jaxcv.errors import UserError
 from jaxcv.train.checkpoint import Checkpoints
-from jaxcv.train.errors import UserError
 from jaxcv.train.initialize import initialize
 
 

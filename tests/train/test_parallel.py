@@ -8,8 +8,8 @@ import pytest
 from jax.sharding import PartitionSpec
 from small import experiment
 
+from jaxcv.errors import UserError
 from jaxcv.train import parallel, program
-from jaxcv.train.errors import UserError
 from jaxcv.train.parallel import Replicated, Sharded, Source
 from jaxcv.train.settings import Settings
 

@@ -7,8 +7,8 @@ import struct
 import numpy as np
 import pytest
 
+from jaxcv.errors import UserError
 from jaxcv.train import records
-from jaxcv.train.errors import UserError
 from jaxcv.train.records import Records
 from jaxcv.viz import Picture, Video
 

@@ -12,8 +12,8 @@ import small
 from jax import numpy as jnp
 
 from jaxcv.data import stream
+from jaxcv.errors import UserError
 from jaxcv.train import optimizer, plateau, run, update
-from jaxcv.train.errors import UserError
 from jaxcv.train.interrupt import lock
 from jaxcv.train.optimize import Optim
 from jaxcv.train.records import read

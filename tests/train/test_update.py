@@ -6,8 +6,8 @@ import optax
 import pytest
 from jax import numpy as jnp
 
+from jaxcv.errors import UserError
 from jaxcv.train import update
-from jaxcv.train.errors import UserError
 
 X = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
 W = np.random.default_rng(1).normal(size=5).astype(np.float32)

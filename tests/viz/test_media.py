@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 from jaxcv.viz import Picture, Video, colorize, encode_png, enlarge, figure, grid, save, to_uint8
 
 # imageio_ffmpeg's reader forks, of which JAX warns.

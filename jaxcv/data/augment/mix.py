@@ -3,7 +3,7 @@
 import jax
 from jaxtyping import Array, Float, Key
 
-from jaxcv.train.errors import UserError
+from jaxcv.errors import UserError
 
 
 def mixup(

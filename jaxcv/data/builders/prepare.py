@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxcv.data.catalog import quiet, read
 from jaxcv.data.dataset import Dataset
-from jaxcv.train.errors import UserError, choose
+from jaxcv.errors import UserError, choose
 
 
 def embedded(name: str, split: str, data_dir: Path, size: int | None = None) -> Dataset:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from jaxcv.sweep.table import PREFERRED, direction
 from jaxcv.train import diagnose
 from jaxcv.train.config import SECTIONS
 from jaxcv.train.report.curves import Series
 from jaxcv.train.report.text import duration, escape, number
-from jaxcv.train.table import PREFERRED, direction
 
 BIG = 6  # figures in large type; the rest in a table
 DIAGNOSTICS = 'diagnostics/'

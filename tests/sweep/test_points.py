@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcv.train import sweep, table
-from jaxcv.train.errors import UserError
-from jaxcv.train.sweep import Axis, Interval, expand, parse, points, title, values
+from jaxcv.errors import UserError
+from jaxcv.sweep import points as sweep
+from jaxcv.sweep import table
+from jaxcv.sweep.points import Axis, Interval, expand, parse, points, title, values
 
 CONFIG = """
 import ml_collections

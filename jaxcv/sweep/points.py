@@ -24,8 +24,8 @@ from typing import Any
 
 import ml_collections
 
+from jaxcv.errors import UserError
 from jaxcv.train.config import load
-from jaxcv.train.errors import UserError
 
 SEED = 'seed'
 LONGEST = 100  # characters of a run's name; file systems allow 255
@@ -169,7 +169,9 @@ def _file(path) -> list[Part]:
     points = swept if isinstance(swept, Sequence) and not isinstance(swept, str) else ()
     if points and all(isinstance(point, Mapping) for point in points):
         return [Explicit(tuple({_field(k): v for k, v in point.items()} for point in points))]
-    raise UserError(f'{path} must have SWEEP = {{field: values}} or SWEEP = [{{field: value}}, ...]')
+    raise UserError(
+        f'{path} must have SWEEP = {{field: values}} or SWEEP = [{{field: value}}, ...]'
+    )
 
 
 def _listed(value):
@@ -267,4 +269,4 @@ def _value(config, name):
 
 
 def _plain(text):
-    return re.sub(r'[^A-Za-z0-9._+-]+', '-', text)
+    return '-'.join(re.findall(r'[A-Za-z0-9._+-]+', text))

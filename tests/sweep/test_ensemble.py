@@ -10,10 +10,10 @@ import small
 from jax import numpy as jnp
 
 from jaxcv.data.batches import Stream
+from jaxcv.errors import UserError
+from jaxcv.sweep.ensemble import allowed, ensemble, member, of_seed
 from jaxcv.train import parallel, program
 from jaxcv.train.config import complete
-from jaxcv.train.ensemble import allowed, ensemble, member, of_seed
-from jaxcv.train.errors import UserError
 from jaxcv.train.experiment import Experiment
 from jaxcv.train.parallel import Replicated, Source
 from jaxcv.viz.media import Picture

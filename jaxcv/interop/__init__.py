@@ -1,0 +1,1 @@
+"""Weights in and out: other people's checkpoints as pytrees of parameters."""
