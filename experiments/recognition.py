@@ -109,7 +109,18 @@ def build(config, teacher: Classifier | None = None) -> Experiment:
     def show(state, key):
         batch = first_batch()
         logits = predict(state, batch)
-        return {'mistakes': pictures.mistakes(unit(batch), logits, batch['label'])}
+        sums = scores.sums(logits, batch['label'], batch['valid'])
+        names = train_set.classes
+        media = {
+            'mistakes': pictures.mistakes(unit(batch), logits, batch['label'], names),
+            'confusion': pictures.confusion(sums['confusion'], names),
+            'reliability': pictures.reliability(sums),
+        }
+        if isinstance(network, recognition.ViT):
+            few = unit(batch)[:8]
+            maps = network.apply(variables(state), 2 * few - 1, maps=True)[-1]
+            media['attention'] = pictures.attention(few, maps)
+        return media
 
     return Experiment(
         init=init,

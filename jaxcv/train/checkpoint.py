@@ -51,6 +51,7 @@ class Checkpoints:
         self.writer = None
         self.committing: threading.Thread | None = None
         self.failure: Exception | None = None
+        self.damaged: set[int] = set()  # on the disk, but found not to read
 
     def save(
         self,
@@ -82,14 +83,18 @@ class Checkpoints:
         self.committing.start()
 
     def restore(
-        self, like: PyTree, notes: Callable[[str], None] = print
+        self,
+        like: PyTree,
+        shardings: Callable[[PyTree], PyTree] | None = None,
+        notes: Callable[[str], None] = print,
     ) -> tuple[int, PyTree, dict[str, Any]] | None:
         """(step, tree, extra) of the newest checkpoint that reads, or None where there is none.
 
-        `like` gives structure, dtypes and shardings (`ShapeDtypeStruct`s or arrays); shapes are
-        those of the checkpoint. A damaged checkpoint is passed over, and `notes` told so."""
+        `like` gives structure and dtypes (`ShapeDtypeStruct`s or arrays), the checkpoint the
+        shapes, and `shardings` a tree of shardings from a tree of shapes (without it, those of
+        `like`). A damaged checkpoint is passed over, and `notes` told so."""
         step = self._newest(notes)
-        return None if step is None else (step, *self.restore_step(step, like))
+        return None if step is None else (step, *self.restore_step(step, like, shardings))
 
     def leaves(self) -> tuple[int, dict[str, jax.Array]] | None:
         """(step, leaves by path) of the newest checkpoint that reads, whatever its structure."""
@@ -100,20 +105,22 @@ class Checkpoints:
         like = {path: _Leaf(tuple(shape), dtype) for path, (dtype, shape) in index.items()}
         return step, self._revived(step, like, index)
 
-    def restore_step(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
+    def restore_step(
+        self, step: int, like: PyTree, shardings: Callable[[PyTree], PyTree] | None = None
+    ) -> tuple[PyTree, dict[str, Any]]:
         """(tree, extra) of one checkpoint."""
         folder = self._path(step)
         record = json.loads((folder / RECORD).read_text())
-        wanted = paths.leaves(like)
-        _compatible(folder, wanted, record['leaves'])
-        found = self._revived(step, wanted, record['leaves'])
+        _compatible(folder, paths.leaves(like), record['leaves'])
+        if shardings:
+            like = _placed(like, record['leaves'], shardings)
+        found = self._revived(step, paths.leaves(like), record['leaves'])
         return jax.tree.unflatten(jax.tree.structure(like), found.values()), record['extra']
 
     def steps(self) -> list[int]:
-        """Steps that have a complete checkpoint, in order."""
-        if not self.directory.is_dir():
-            return []
-        return sorted(int(p.name) for p in self.directory.iterdir() if p.name.isdigit())
+        """Steps that have a complete checkpoint, in order; not those that `restore` found damaged,
+        so that they are written again and do not push out the good ones."""
+        return [step for step in self._present() if step not in self.damaged]
 
     def latest_step(self) -> int | None:
         return max(self.steps(), default=None)
@@ -150,7 +157,9 @@ class Checkpoints:
                 record['files'] = _sums(draft)
                 _write(draft / RECORD, json.dumps(record))
                 _write(draft / SEAL, str(_crc(draft / RECORD)))
+                shutil.rmtree(self._path(record['step']), ignore_errors=True)  # a damaged one
                 draft.rename(self._path(record['step']))
+                self.damaged.discard(record['step'])
                 self._clean()
         except Exception as error:
             self.failure = error
@@ -164,7 +173,8 @@ class Checkpoints:
         if self.keep_best and (best := self.best_step()) is not None:
             keep.add(best)
         for step in set(steps) - keep:
-            shutil.rmtree(self._path(step), ignore_errors=True)
+            # First out of the count: a kill must not leave half of a numbered folder.
+            self._path(step).rename(self.directory / f'{step:08d}.writing')
         for draft in self.directory.glob('*.writing'):
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -177,16 +187,23 @@ class Checkpoints:
         return self.writer
 
     def _newest(self, notes):
-        for step in reversed(self.steps()):
+        self.damaged.clear()
+        for step in reversed(self._present()):
             try:
                 _verify(self._path(step))
                 return step
             except (OSError, ValueError, KeyError) as error:
+                self.damaged.add(step)
                 notes(
                     f'checkpoint {self._path(step)} is damaged ({_first_line(error)});'
                     ' falling back to the one before'
                 )
         return None
+
+    def _present(self):
+        if not self.directory.is_dir():
+            return []
+        return sorted(int(p.name) for p in self.directory.iterdir() if p.name.isdigit())
 
     def _revived(self, step, wanted, index):
         arrays = _read(self._path(step) / 'arrays', wanted, index)
@@ -250,6 +267,16 @@ def _bytes(leaf):
     return 16 * size if _is_key(leaf.dtype) else size * np.dtype(leaf.dtype).itemsize
 
 
+def _placed(like, index, shardings):
+    """`like` with the shapes of a checkpoint and the shardings that go with them."""
+    shapes = paths.map_with_path(
+        lambda path, leaf: jax.ShapeDtypeStruct(tuple(index[path][1]), leaf.dtype), like
+    )
+    return jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings(shapes)
+    )
+
+
 def _item(path):
     return path.replace('%', '%25').replace('/', '%2F')
 
@@ -270,9 +297,15 @@ def _read(folder, wanted, index):
 
     asked = {path: leaf for path, leaf in wanted.items() if math.prod(index[path][1])}
     default = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    places = {path: getattr(leaf, 'sharding', None) or default for path, leaf in asked.items()}
+    # Orbax would read a replicated array once for every device.
+    whole = {path for path in places if places[path].is_fully_replicated}
+    whole = whole if jax.process_count() == 1 else set()
 
     def how(path):
-        return ocp.ArrayRestoreArgs(sharding=getattr(asked[path], 'sharding', None) or default)
+        if path in whole:
+            return ocp.RestoreArgs(restore_type=np.ndarray)
+        return ocp.ArrayRestoreArgs(sharding=places[path])
 
     if not asked:
         return {}
@@ -282,7 +315,11 @@ def _read(folder, wanted, index):
     )
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=True, use_zarr3=True)) as reader:
         found = reader.restore(folder, args=args)
-    return {path: found[_item(path)] for path in asked}
+    arrays = {path: found[_item(path)] for path in asked}
+    host = {path: np.asarray(arrays[path]) for path in whole}
+    # A copy: the state is donated, and must not be memory that numpy still has.
+    placed = jax.device_put(host, {path: places[path] for path in whole}, may_alias=False)
+    return arrays | placed
 
 
 def _revive(array, dtype, shape):

@@ -94,6 +94,8 @@ def layers(metrics: Mapping[str, float], kind: str) -> dict[str, float]:
 def _dead_findings(dead):
     found = []
     for layer, share in dead.items():
+        if share is None:  # was not a number
+            continue
         if share >= 1:
             found.append(f'{layer} is dead: no unit changes with the input, so nothing passes it.')
         elif share >= MANY:

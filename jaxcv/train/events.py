@@ -1,5 +1,8 @@
 """TensorBoard event files, without TensorFlow.
 
+Not by tensorboardX, whose import takes two seconds where torch is installed and whose events wait
+in a queue, from where a crash loses them.
+
 Each record is framed as TFRecord: length, its checksum, data, its checksum. The data is a protocol
 buffer `Event {wall_time = 1, step = 2, file_version = 3, summary = 5, session_log = 7}`.
 """
@@ -10,17 +13,21 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from jaxcv.viz.files import size
+
+PREFIX = 'events.out.tfevents.'
 CASTAGNOLI = 0x82F63B78  # CRC-32C, reflected
+RGB = 3
 
 
 class Events:
-    """Appends scalars to a new file in `folder`. What older files there say of steps after `step`
+    """Appends scalars and pictures to a new file in `folder`. What older files there say of steps after `step`
     is thereby void."""
 
     def __init__(self, folder: Path, step: int):
         folder.mkdir(parents=True, exist_ok=True)
         # In the order of time, which is how they are read.
-        path = folder / f'events.out.tfevents.{time.time():.6f}'
+        path = folder / f'{PREFIX}{time.time():.6f}'
         self.file = open(path, 'wb')  # noqa: SIM115 (closed by `close`)
         start = _bytes(7, _int(1, 1))  # a session starts at this step
         self._write(_double(1, time.time()) + _bytes(3, b'brain.Event:2'))
@@ -33,6 +40,13 @@ class Events:
         )
         self._write(_double(1, time.time()) + _int(2, step) + _bytes(5, values))
 
+    def picture(self, step: int, tag: str, data: bytes) -> None:
+        """A PNG or GIF file; `Image {height = 1, width = 2, colorspace = 3, data = 4}`."""
+        width, height = size(data)
+        image = _int(1, height) + _int(2, width) + _int(3, RGB) + _bytes(4, data)
+        value = _bytes(1, _bytes(1, tag.encode()) + _bytes(4, image))
+        self._write(_double(1, time.time()) + _int(2, step) + _bytes(5, value))
+
     def close(self) -> None:
         self.file.close()
 
@@ -40,6 +54,11 @@ class Events:
         length = struct.pack('<Q', len(data))
         self.file.write(length + _checksum(length) + data + _checksum(data))
         self.file.flush()
+
+
+def starts(folder: Path) -> list[float]:
+    """When each session that wrote to `folder` began, in seconds, in order."""
+    return sorted(float(path.name.removeprefix(PREFIX)) for path in folder.glob(f'{PREFIX}*'))
 
 
 def _int(field, value):

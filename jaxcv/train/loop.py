@@ -133,11 +133,7 @@ class Session:
     def _start(self, fresh: bool):
         """(data position, state) of the newest checkpoint, or of step 0."""
         shapes = jax.eval_shape(self.experiment.init, self.keys.init)
-        shardings = self.layout.shardings(shapes)
-        like = jax.tree.map(
-            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings
-        )
-        restored = self.checkpoints.restore(like, notes=self._note)
+        restored = self.checkpoints.restore(shapes, self.layout.shardings, self._note)
         if restored:
             self.step, state, extra = restored
             self.history, self.metrics = list(extra['history']), dict(extra['metrics'])
@@ -148,7 +144,8 @@ class Session:
             raise UserError(f'{self.workdir} has no checkpoint that reads: train it first')
         if self.primary:
             room(self.workdir, shapes)
-        state = jax.jit(self.experiment.init, out_shardings=shardings)(self.keys.init)
+        init = jax.jit(self.experiment.init, out_shardings=self.layout.shardings(shapes))
+        state = init(self.keys.init)
         if self.settings.init_from:
             rules = dict(self.settings.init_rules)
             state, report = initialize(state, self.settings.init_from, rules)

@@ -1,5 +1,6 @@
 """The progress bar: how far, how fast, how long still, and the first few metrics."""
 
+import os
 import shutil
 import sys
 import time
@@ -39,7 +40,8 @@ class Progress:
         self.stream.flush()
 
     def close(self) -> None:
-        self._draw()
+        if self.redraws or self.drawn != self.step:
+            self._draw()
         if self.redraws:
             self.stream.write('\n')
         self.stream.flush()
@@ -51,7 +53,7 @@ class Progress:
             self.rate = rate if not self.rate else self.rate + SMOOTHING * (rate - self.rate)
         self.drawn, self.time = self.step, now
         if self.redraws:
-            line = self._line(shutil.get_terminal_size().columns - 1)
+            line = self._line(_columns(self.stream) - 1)
             # Spaces over what is left of a longer line: not every notebook knows escape codes.
             self.stream.write('\r' + line.ljust(self.width))
             self.width = len(line)
@@ -80,3 +82,12 @@ def clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f'{hours}:{minutes:02}:{seconds:02}' if hours else f'{minutes}:{seconds:02}'
+
+
+def _columns(stream):
+    """The width of the stream's own terminal: that of stdout may be a file."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (AttributeError, OSError, ValueError):  # a notebook
+        columns = 0
+    return columns or shutil.get_terminal_size().columns

@@ -1,5 +1,6 @@
 """What a run leaves behind: metrics.jsonl, TensorBoard events, pictures and videos."""
 
+import itertools
 import json
 import math
 import os
@@ -11,7 +12,7 @@ from typing import Any
 import jax
 
 from jaxcv.errors import UserError
-from jaxcv.train.events import Events
+from jaxcv.train.events import Events, starts
 from jaxcv.viz import files
 from jaxcv.viz.media import Media
 
@@ -54,6 +55,16 @@ def series(rows: list[dict], phase: str) -> dict[str, tuple[list[int], list[floa
                 steps.append(row['step'])
                 values.append(value)
     return found
+
+
+def seconds(workdir: Path, rows: list[dict]) -> float:
+    """How long the run was at work: in each session from its start to its last row. What passed
+    between an interruption and the resumption does not count."""
+    times = [row['time'] for row in rows]
+    total = 0.0
+    for start, end in itertools.pairwise([*(starts(Path(workdir) / 'tensorboard') or times[:1]), math.inf]):
+        total += max((time for time in times if start <= time < end), default=start) - start
+    return total
 
 
 class Records:
@@ -100,6 +111,9 @@ class Records:
         captions = json.loads(index.read_text()) if index.exists() else {}
         for name, item in media.items():
             path = files.save(item, folder / name / f'{step:08d}')
+            still = path if path.suffix == '.png' else path.with_suffix('.gif')
+            if still.exists():  # long videos have none
+                self.events.picture(step, f'media/{name}', still.read_bytes())
             captions[str(path.relative_to(folder))] = item.caption
         folder.mkdir(exist_ok=True)
         write_json(index, captions)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import subprocess
 from pathlib import Path
 
@@ -32,6 +33,11 @@ def save(media: Media, path: str | os.PathLike) -> Path:
     if len(frames) <= GIF_FRAMES and frames[0, ..., 0].size <= GIF_PIXELS:
         _write(path, '.gif', _gif(frames, media.fps))
     return _mp4(path, frames, media.fps)
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """(width, height) of a PNG or GIF file, from its header."""
+    return struct.unpack('<HH', data[6:10]) if data[:3] == b'GIF' else struct.unpack('>II', data[16:24])
 
 
 def _checked(pixels, rank, path):

@@ -108,6 +108,25 @@ def test_shapes_may_have_grown(saved):
     assert saved.restore(like)[1].params['w'].shape == (3, 4)
 
 
+def test_shardings_follow_the_grown_shapes(tmp_path):
+    """16 rows divide over 8 devices, the 10 that were saved do not."""
+    mesh = Mesh(np.array(jax.devices()), ('data',))
+
+    def shardings(shapes):
+        return jax.tree.map(
+            lambda x: NamedSharding(mesh, PartitionSpec(*['data'][: x.shape[0] % 8 == 0])), shapes
+        )
+
+    checkpoints = Checkpoints(tmp_path / 'c')
+    checkpoints.save(1, {'x': jnp.arange(10.0)}, {})
+    checkpoints.wait()
+    like = {'x': jax.ShapeDtypeStruct((16,), jnp.float32)}
+    _, back, _ = checkpoints.restore(like, shardings)
+    checkpoints.close()
+    assert back['x'].sharding.spec == PartitionSpec()
+    np.testing.assert_array_equal(back['x'], np.arange(10.0))
+
+
 def damage_half(path):
     os.truncate(path, path.stat().st_size // 2)
 
@@ -136,6 +155,35 @@ def test_any_damaged_file_falls_back(saved, damage):
         same(tree, state(2.0))
         assert '00000003 is damaged' in said[0] and 'falling back' in said[0]
         file.write_bytes(intact)
+
+
+def test_a_damaged_checkpoint_is_written_again_and_pushes_out_no_good_one(saved):
+    damage_half(saved.directory / '00000003' / 'record.json')
+    again = Checkpoints(saved.directory, keep_last=2)
+    assert again.restore(jax.eval_shape(state))[0] == 2
+    assert again.latest_step() == 2
+    again.save(4, state(4), {})
+    again.wait()
+    assert again.steps() == [2, 4]
+    again.save(3, state(3), {})
+    again.wait()
+    same(again.restore_step(3, state())[0], state(3.0))
+    again.close()
+
+
+def test_a_damaged_checkpoint_does_not_push_out_a_good_one(tmp_path):
+    checkpoints = Checkpoints(tmp_path / 'c', keep_last=2)
+    for step in (1, 2, 3):
+        checkpoints.save(step, state(step), {})
+    checkpoints.wait()
+    damage_half(checkpoints.directory / '00000003' / 'record.json')
+    assert checkpoints.restore(jax.eval_shape(state), notes=[].append)[0] == 2
+    checkpoints.save(3, state(30), {})
+    checkpoints.save(4, state(4), {})
+    checkpoints.wait()
+    assert checkpoints.steps() == [3, 4]
+    same(checkpoints.restore_step(3, jax.eval_shape(state))[0], state(30.0))
+    checkpoints.close()
 
 
 def test_keeps_last_best_and_every(tmp_path):

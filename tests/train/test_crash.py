@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 LIMIT = 120  # seconds after which a child is surely stuck
 
 
 def start(workdir, *fields, **environment):
     """A child whose output is in `workdir`.log."""
     log = open(f'{workdir}.log', 'a')  # noqa: SIM115 (the child's to close)
-    env = {**os.environ, 'JAX_NUM_CPU_DEVICES': '1', 'PYTHONPATH': str(HERE.parents[1])}
-    command = [sys.executable, str(HERE / 'child.py'), str(workdir), *fields]
+    env = {**os.environ, 'JAX_NUM_CPU_DEVICES': '1', 'PYTHONPATH': str(TESTS.parent)}
+    command = [sys.executable, str(TESTS / 'child.py'), str(workdir), *fields]
     env |= environment
-    return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env, cwd=HERE)
+    return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env, cwd=TESTS)
 
 
 def finish(workdir, *fields, **environment):

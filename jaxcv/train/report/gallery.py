@@ -3,12 +3,15 @@
 import base64
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 from jaxcv.train.report.text import escape
+from jaxcv.viz.files import size
 
 PICTURES, VIDEOS = 12, 3  # most of one name in the page
 BYTES = 4 * 2**20  # most of one name in the page
 VIDEO_BYTES = 2 * 2**20  # longer videos stay beside the page
+WIDE = 720  # pixels from which a picture gets the whole width of the page
 KINDS = {'.png': 'image/png', '.mp4': 'video/mp4'}
 
 
@@ -62,7 +65,9 @@ def _film(name, paths, captions, folder):
             f'<input type=range min=0 max={last} value={last}'
             f' aria-label="{escape(name)}: which step">'
         )
-    return f'<div class=film><h3>{escape(name)}</h3><div class=stack>{frames}</div>{slider}</div>'
+    wide = not videos and any(size(path.read_bytes())[0] >= WIDE for path in shown)
+    kind = 'film wide' if wide else 'film'
+    return f'<div class="{kind}"><h3>{escape(name)}</h3><div class=stack>{frames}</div>{slider}</div>'
 
 
 def _frame(path, captions, folder):
@@ -77,7 +82,7 @@ def _frame(path, captions, folder):
     else:
         size = path.stat().st_size / 2**20
         link = f'{folder.name}/{relative}'
-        item = f'<a href="{escape(link)}">{escape(link)}</a> ({size:.1f} MB, beside this page)'
+        item = f'<a href="{quote(link)}">{escape(link)}</a> ({size:.1f} MB, beside this page)'
     return f'<figure>{item}<figcaption><b>{step}</b> {caption}</figcaption></figure>'
 
 

@@ -16,8 +16,9 @@ def write_report(workdir: Path) -> None:
         _read(workdir / f'{name}.json') for name in ('config', 'environment', 'result')
     )
     train, evaluated = (records.series(rows, phase) for phase in ('train', 'eval'))
+    worked = records.seconds(workdir, rows)
     sections = {
-        '': tables.headline(workdir.name, config, result, rows),
+        '': tables.headline(workdir.name, config, result, rows, worked),
         'Final figures': tables.figures(result, train, evaluated),
         'Curves': curves.section(train, evaluated),
         'Over training': gallery.section(workdir / 'media'),

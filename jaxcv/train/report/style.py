@@ -54,6 +54,9 @@ svg text.y, svg text.end { text-anchor: end; }
 .film figcaption { font-size: 13px; color: var(--quiet); margin-top: 6px; }
 .film figcaption b { color: var(--ink); font-weight: 600; font-variant-numeric: tabular-nums; }
 .film.live .stack { display: block; } .film.live figure:not(.on) { display: none; }
+.film.wide { grid-column: 1 / -1; } .film.wide img { max-height: none; }
+.film.live img { cursor: zoom-in; } .film figure:has(.whole) { overflow-x: auto; }
+.film.live img.whole { max-width: none; max-height: none; cursor: zoom-out; }
 .film input { width: 100%; margin: 10px 0 0; accent-color: var(--train); }
 .findings { padding: 0; margin: 0 0 14px; list-style: none; }
 .findings li { border-left: 3px solid var(--eval); padding: 2px 12px; margin: 6px 0; }
@@ -85,6 +88,8 @@ for (const film of document.querySelectorAll('.film')) {
   film.classList.add('live');
   show(frames.length - 1);
   if (slider) slider.oninput = () => show(+slider.value);
+  for (const image of film.querySelectorAll('img'))
+    image.onclick = () => image.classList.toggle('whole');
 }
 const short = v => Math.abs(v) >= 1e-3 && Math.abs(v) < 1e6 || v == 0
   ? v.toLocaleString('en', {maximumSignificantDigits: 3}) : v.toExponential(1);

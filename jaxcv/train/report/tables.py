@@ -15,16 +15,18 @@ BIG = 6  # figures in large type; the rest in a table
 DIAGNOSTICS = 'diagnostics/'
 
 
-def headline(name: str, config: Mapping, result: Mapping, rows: list[dict]) -> str:
-    """Name, state, what it is, how far it got."""
+def headline(
+    name: str, config: Mapping, result: Mapping, rows: list[dict], seconds: float
+) -> str:
+    """Name, state, what it is, how far it got and in how many seconds."""
     status = result.get('status', 'running')
     step = result.get('step', rows[-1]['step'] if rows else 0)
     total = config.get('train', {}).get('steps', step)
     what = [config.get('experiment')]
     what += [config.get(section, {}).get('name') for section in ('data', 'model', 'optim')]
     facts = [f'step {step:,} of {total:,}' if step != total else f'{step:,} steps']
-    if len(rows) > 1:
-        facts.append(duration(rows[-1]['time'] - rows[0]['time']))
+    if rows:
+        facts.append(duration(seconds))
     if 'seed' in config:
         facts.append(f'seed {config["seed"]}')
     if status == 'diverged':
@@ -39,7 +41,11 @@ def headline(name: str, config: Mapping, result: Mapping, rows: list[dict]) -> s
 
 def figures(result: Mapping, train: Series, evaluated: Series) -> str:
     """The last value of each evaluation metric (of training, if there is none) and its best."""
-    series = {n: s for n, s in (evaluated or train).items() if not n.startswith(DIAGNOSTICS)}
+    plain = (
+        {n: s for n, s in phase.items() if not n.startswith(DIAGNOSTICS)}
+        for phase in (evaluated, train)
+    )
+    series = next(filter(None, plain), {})
     last = {name: values[-1] for name, (_, values) in series.items()}
     last |= {name: value for name, value in result.get('metrics', {}).items() if name in last}
     names = sorted(last, key=_rank)
