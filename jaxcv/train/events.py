@@ -8,6 +8,7 @@ buffer `Event {wall_time = 1, step = 2, file_version = 3, summary = 5, session_l
 """
 
 import math
+import re
 import struct
 import time
 from collections.abc import Mapping
@@ -21,8 +22,8 @@ RGB = 3
 
 
 class Events:
-    """Appends scalars and pictures to a new file in `folder`. What older files there say of steps after `step`
-    is thereby void."""
+    """Appends scalars and pictures to a new file in `folder`. What older files there say of steps
+    after `step` is thereby void."""
 
     def __init__(self, folder: Path, step: int):
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,8 @@ class Events:
 
 def starts(folder: Path) -> list[float]:
     """When each session that wrote to `folder` began, in seconds, in order."""
-    return sorted(float(path.name.removeprefix(PREFIX)) for path in folder.glob(f'{PREFIX}*'))
+    names = (path.name.removeprefix(PREFIX) for path in folder.glob(f'{PREFIX}*'))
+    return sorted(float(name) for name in names if re.fullmatch(r'\d+\.\d+', name))
 
 
 def _int(field, value):

@@ -61,8 +61,9 @@ def seconds(workdir: Path, rows: list[dict]) -> float:
     """How long the run was at work: in each session from its start to its last row. What passed
     between an interruption and the resumption does not count."""
     times = [row['time'] for row in rows]
+    began = starts(Path(workdir) / 'tensorboard') or times[:1]
     total = 0.0
-    for start, end in itertools.pairwise([*(starts(Path(workdir) / 'tensorboard') or times[:1]), math.inf]):
+    for start, end in itertools.pairwise([*began, math.inf]):
         total += max((time for time in times if start <= time < end), default=start) - start
     return total
 

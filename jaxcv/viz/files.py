@@ -2,7 +2,6 @@
 
 import io
 import os
-import struct
 import subprocess
 from pathlib import Path
 
@@ -37,7 +36,9 @@ def save(media: Media, path: str | os.PathLike) -> Path:
 
 def size(data: bytes) -> tuple[int, int]:
     """(width, height) of a PNG or GIF file, from its header."""
-    return struct.unpack('<HH', data[6:10]) if data[:3] == b'GIF' else struct.unpack('>II', data[16:24])
+    if data[:3] == b'GIF':
+        return int.from_bytes(data[6:8], 'little'), int.from_bytes(data[8:10], 'little')
+    return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
 
 
 def _checked(pixels, rank, path):

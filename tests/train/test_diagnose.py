@@ -135,3 +135,7 @@ def test_a_module_called_twice_is_judged_over_both_calls():
 def test_one_sample_is_an_error():
     with pytest.raises(UserError, match='two are needed'):
         diagnose.dead_units(Activation('relu').apply, {}, jnp.ones((1, 3)))
+
+
+def test_a_share_that_is_missing_is_no_finding():
+    assert diagnose.findings({'dead/a': None, 'dead/b': 1.0}) == diagnose.findings({'dead/b': 1.0})

@@ -97,3 +97,21 @@ def test_a_batch_that_devices_do_not_divide_is_refused():
 def test_model_devices_must_divide():
     with pytest.raises(UserError, match=r'model_devices is 3.*8 devices'):
         parallel.layout(Settings(parallel='mesh', model_devices=3))
+
+
+def test_virtual_devices_by_work(monkeypatch):
+    """Few convolutions, or none, stay on one device; more take a share of the devices."""
+    monkeypatch.delenv('JAX_NUM_CPU_DEVICES', raising=False)
+    made, settings = experiment(), Settings(batch_size=16)
+    assert len(parallel.useful_devices(made, settings)) == 1
+    work = parallel._convolutional_work(made)
+    # Forward and backward of 16 samples: at least the multiply-adds of the convolution, twice.
+    assert 2 * 2 * 16 * 36 * 9 * 2 * 8 < work < 1e7
+    monkeypatch.setattr(parallel, 'GAINS', ((work, 1.0),))
+    assert len(parallel.useful_devices(made, settings)) == 8
+    assert len(parallel.useful_devices(made, Settings(batch_size=12))) == 6
+    monkeypatch.setattr(parallel, 'GAINS', ((2 * work, 1.0), (work / 2, 0.5)))
+    assert len(parallel.useful_devices(made, settings)) == 4
+    assert len(parallel.useful_devices(made, Settings(batch_size=16, cpu_devices=8))) == 8
+    plain = dataclasses.replace(made, step=lambda state, batch, key: (state, {}))
+    assert len(parallel.useful_devices(plain, settings)) == 1

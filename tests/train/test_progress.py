@@ -1,6 +1,8 @@
 """The progress bar: what it costs, and that it stays in its line."""
 
 import io
+import os
+import termios
 import time
 
 import numpy as np
@@ -99,3 +101,24 @@ def test_an_update_that_draws_nothing_is_cheap():
             bar.update(step, metrics)
         times.append((time.perf_counter() - start) / 1000)
     assert min(times) < 2e-6
+
+
+def test_a_log_has_its_last_line_once(clock):
+    stream = io.StringIO()
+    bar = Progress(10, stream=stream)
+    bar.update(10, {'loss': 1.0})
+    bar.close()
+    assert stream.getvalue().count('\n') == 1
+
+
+def test_the_width_is_that_of_the_terminal_written_to(clock, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '200')
+    main, side = os.openpty()
+    termios.tcsetwinsize(side, (24, 40))
+    with os.fdopen(side, 'w') as stream:
+        bar = Progress(1000, label='run', stream=stream)
+        bar.update(1, {'loss': 0.5, 'accuracy': 0.5})
+        bar.close()
+        lines = os.read(main, 4096).decode().replace('\n', '').split('\r')
+    os.close(main)
+    assert 20 < max(map(len, lines)) < 40

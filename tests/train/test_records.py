@@ -143,3 +143,19 @@ def test_a_text_is_replaced_at_once(tmp_path):
         assert json.load(reader) == {'a': 1}  # who reads keeps the whole old file
     assert json.loads(file.read_text()) == {'a': 2}
     assert [path.name for path in tmp_path.iterdir()] == ['a.json']
+
+
+def test_tensorboard_shows_the_pictures(tmp_path):
+    picture = Picture(np.linspace(0, 1, 300 * 400).reshape(300, 400, 1))
+    with Records(tmp_path, step=0) as run:
+        run.media(7, {'a': picture, 'film': Video(np.zeros((2, 300, 256, 1)))})
+        run.media(8, {'long': Video(np.zeros((70, 16, 16, 1)))})
+    found = [(e.step, v.tag, v.image) for e in events(tmp_path) for v in e.summary.value]
+    assert [(step, tag, image.width, image.height) for step, tag, image in found] == [
+        (7, 'media/a', 400, 300),
+        (7, 'media/film', 256, 300),
+    ]
+    for image, file in zip(
+        (x[2] for x in found), ('a/00000007.png', 'film/00000007.gif'), strict=True
+    ):
+        assert image.encoded_image_string == (tmp_path / 'media' / file).read_bytes()

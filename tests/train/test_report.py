@@ -5,6 +5,7 @@ import json
 import math
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -264,3 +265,43 @@ def test_short_numbers_and_durations():
 def test_thinning_keeps_both_ends():
     assert gallery.thin(list(range(100)), 4) == [0, 33, 66, 99]
     assert gallery.thin([1, 2, 3], 4) == [1, 2, 3] and gallery.thin([1, 2, 3], 1) == [3]
+
+
+def test_wide_pictures_get_the_width_of_the_page(tmp_path):
+    with Records(tmp_path, step=0) as run:
+        run.media(
+            1, {'plot': Picture(np.zeros((50, 1000, 3))), 'small': Picture(np.zeros((8, 8, 1)))}
+        )
+    kinds = [
+        a['class'] for a in page(tmp_path).all('div') if a.get('class', '').startswith('film ')
+    ]
+    assert kinds == ['film wide']
+
+
+def test_links_lead_to_their_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, 'VIDEO_BYTES', 0)
+    with Records(tmp_path, step=0) as run:
+        run.media(1, {'50% of #1?': Video(np.zeros((2, 16, 16, 1)))})
+    (link,) = page(tmp_path).all('a')
+    assert (tmp_path / unquote(link['href'])).exists() and not {'#', '?'} & set(link['href'])
+
+
+def test_training_has_final_figures_where_only_diagnostics_are_evaluated(tmp_path):
+    with Records(tmp_path, step=0) as run:
+        run.write(1, 'train', {'loss': 0.5})
+        run.write(1, 'eval', {'diagnostics/dead/a': math.nan})
+    assert 'Final figures loss 0.5' in page(tmp_path).text
+
+
+def test_the_time_between_two_sessions_is_not_training(tmp_path):
+    def session(start, *ends):
+        (tmp_path / 'tensorboard').mkdir(exist_ok=True)
+        (tmp_path / 'tensorboard' / f'events.out.tfevents.{start:.6f}').touch()
+        return [{'step': int(end), 'phase': 'train', 'time': end, 'loss': 1.0} for end in ends]
+
+    rows = session(1000.0, 1005.0, 1020.0) + session(90_000.0) + session(500_000.0, 500_040.0)
+    assert records.seconds(tmp_path, rows) == 20 + 40
+    (tmp_path / 'tensorboard' / 'events.out.tfevents.1.of-another-program').touch()
+    assert records.seconds(tmp_path, rows) == 20 + 40
+    assert records.seconds(tmp_path / 'elsewhere', rows[:2]) == 15
+    assert records.seconds(tmp_path, []) == 0

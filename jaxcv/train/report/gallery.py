@@ -67,7 +67,9 @@ def _film(name, paths, captions, folder):
         )
     wide = not videos and any(size(path.read_bytes())[0] >= WIDE for path in shown)
     kind = 'film wide' if wide else 'film'
-    return f'<div class="{kind}"><h3>{escape(name)}</h3><div class=stack>{frames}</div>{slider}</div>'
+    return (
+        f'<div class="{kind}"><h3>{escape(name)}</h3><div class=stack>{frames}</div>{slider}</div>'
+    )
 
 
 def _frame(path, captions, folder):

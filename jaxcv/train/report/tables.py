@@ -15,9 +15,7 @@ BIG = 6  # figures in large type; the rest in a table
 DIAGNOSTICS = 'diagnostics/'
 
 
-def headline(
-    name: str, config: Mapping, result: Mapping, rows: list[dict], seconds: float
-) -> str:
+def headline(name: str, config: Mapping, result: Mapping, rows: list[dict], seconds: float) -> str:
     """Name, state, what it is, how far it got and in how many seconds."""
     status = result.get('status', 'running')
     step = result.get('step', rows[-1]['step'] if rows else 0)
