@@ -43,7 +43,7 @@ setup(
     description='Functional research framework for computer vision in JAX and Flax',
     license='Apache-2.0',
     python_requires='>=3.11',
-    packages=find_packages(include=['jaxcv', 'jaxcv.*']),
+    packages=find_packages(include=['jaxcv', 'jaxcv.*', 'experiments', 'experiments.*']),
     install_requires=REQUIRED,
     extras_require={'test': TEST, 'oracles': ORACLES},
 )

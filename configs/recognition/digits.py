@@ -1,6 +1,6 @@
 """Handwritten digits, 8x8: 1,797 images that ship with scikit-learn, four fifths to train on.
 
-    python -m experiments.main --config=configs/recognition/digits.py --workdir=runs/digits
+python -m experiments.main --config=configs/recognition/digits.py --workdir=runs/digits
 """
 
 import ml_collections

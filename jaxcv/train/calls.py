@@ -1,4 +1,4 @@
-"""The compiled step, called in stretches, its metrics read one call behind."""
+"""The compiled step, called in stretches, its metrics read some calls behind."""
 
 import math
 import time
@@ -11,6 +11,8 @@ from jaxcv.train import program
 
 CAPACITY = 100  # most steps of one call
 CALL_SECONDS = 0.2  # a call is made about this long, so that a signal is obeyed soon
+AHEAD_SECONDS = 0.1  # short calls run this far ahead: every look of the host costs the devices time
+DEEPEST = 32  # calls ahead
 
 
 def due(step: int, every: int) -> bool:
@@ -19,19 +21,23 @@ def due(step: int, every: int) -> bool:
 
 
 class Calls:
-    """Takes a run from beat to beat. Calls run ahead of the host by one; each call's metrics are
-    read, checked and gathered while the next one computes."""
+    """Takes a run from beat to beat. Calls run ahead of the host by one or more; their metrics
+    are read, checked and gathered while the next ones compute."""
 
     def __init__(self, session, state, source):
         self.session, self.source = session, source
         s = session.settings
         batches = session.experiment.batches
-        self.capacity = s.steps_per_call or (1 if isinstance(batches, Stream) else CAPACITY)
+        streamed = isinstance(batches, Stream)
+        self.capacity = s.steps_per_call or (1 if streamed else CAPACITY)
         self.count = s.steps_per_call or 1  # grows towards CALL_SECONDS
         self.batch_size = batches.batch_size if batches else s.batch_size
         devices = session.layout.mesh.devices.flat
         # Programs with collectives must not queue up on a CPU: they starve each other of threads.
         self.patient = devices[0].platform == 'cpu' and len(devices) > 1
+        self.deepest = 1 if streamed else DEEPEST  # each call ahead keeps its batches in memory
+        self.depth = 1  # grows towards AHEAD_SECONDS
+        self.flying: list[tuple] = []  # (first step, count, metrics) of calls not yet read
         self.window: list[np.ndarray] = []
         self.treedef = None
         self.load(state)
@@ -51,36 +57,42 @@ class Calls:
 
     def to(self, beat: int, interrupts, records):
         """Steps to `beat`, or to the end of the step in which a signal comes."""
-        session, flying = self.session, None
+        session = self.session
         self.since = time.perf_counter()
-        while session.step < beat and not (flying and interrupts.at(session.step)):
+        while session.step < beat and not (self.flying and interrupts.at(session.step)):
             count = min(self.count, beat - session.step)
-            when = program.When(session.keys, np.int32(session.step), np.int32(count))
+            when = program.when(session.keys, session.step, count)
             self.carry, out = self.call(self.carry, self.source.take(count), when)
-            if flying:
-                self._digest(*flying)
-            flying = (session.step, count, out)
+            self.flying.append((session.step, count, out))
+            session.step += count
             if self.patient:
                 jax.block_until_ready((self.carry, out))
-            session.step += count
-        self._digest(*flying)
+            if len(self.flying) > self.depth:
+                self._digest(keep=self.depth // 2 + 1)
+        self._digest(keep=0)
         if due(session.step, session.settings.log_every) or session.step == session.settings.steps:
             self._log(records)
 
-    def _digest(self, first, count, out):
-        values = np.asarray(out.addressable_data(0))[:, :count]
-        session = self.session
-        if session.settings.stop_on_nan and not np.isfinite(values).all():
-            self._find(first, values)
-        self.window.append(values)
+    def _digest(self, keep: int):
+        """Reads the metrics of all calls but the last `keep`, and sets the pace by them."""
+        session, steps = self.session, 0
+        landed = self.flying[: len(self.flying) - keep]
+        self.flying = self.flying[len(landed) :]
+        for first, count, out in landed:
+            values = np.asarray(out.addressable_data(0))[:, :count]
+            if session.settings.stop_on_nan and not np.isfinite(values).all():
+                self._find(first, values)
+            self.window.append(values)
+            steps += count
         now = time.perf_counter()
-        per_step, self.since = (now - self.since) / count, now
+        seconds, self.since = (now - self.since) / steps, now
         if not session.settings.steps_per_call and self.capacity > 1:
-            self.count = int(min(max(CALL_SECONDS / per_step, 1), self.capacity, 2 * self.count))
+            self.count = int(min(max(CALL_SECONDS / seconds, 1), self.capacity, 2 * self.count))
+        ahead = AHEAD_SECONDS / (seconds * self.count)
+        self.depth = int(min(max(ahead, 1), self.deepest, 2 * self.depth))
         if session.progress:
-            session.progress.update(
-                first + count, dict(zip(self.names, values[:, -1], strict=True))
-            )
+            last = dict(zip(self.names, values[:, -1], strict=True))
+            session.progress.update(first + count, last)
 
     def _find(self, first, values):
         """The first step with a loss or gradient that is not a number; other metrics may be NaN

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Int, Key
 
@@ -24,16 +25,21 @@ class Keys(NamedTuple):
 
 
 class When(NamedTuple):
-    """Which steps a call runs: `count` of them, the first being number `first` (from 0)."""
+    """Which steps a call runs: `count` of them from number `first` (from 0), as [first, count].
+    Few arguments, because each costs the host some microseconds a call."""
 
-    keys: Keys
-    first: Int[Array, '']
-    count: Int[Array, '']
+    data: Key[Array, '']
+    step: Key[Array, '']
+    span: Int[Array, '2']
 
 
 def keys(seed: int) -> Keys:
     root = jax.random.key(seed)
     return Keys(*(jax.random.fold_in(root, i) for i in range(len(Keys._fields))))
+
+
+def when(keys: Keys, first: int, count: int) -> When:
+    return When(keys.data, keys.step, np.array([first, count], np.int32))
 
 
 def body(experiment: Experiment, capacity: int, names: list[str]):
@@ -42,14 +48,14 @@ def body(experiment: Experiment, capacity: int, names: list[str]):
     every stretch between two looks from the host."""
 
     def once(state, source, slots, when, i):
-        step = when.first + i
-        batch = _batch(experiment.batches, source, when.keys.data, step, slots, i)
-        state, metrics = experiment.step(state, batch, jax.random.fold_in(when.keys.step, step))
+        step = when.span[0] + i
+        batch = _batch(experiment.batches, source, when.data, step, slots, i)
+        state, metrics = experiment.step(state, batch, jax.random.fold_in(when.step, step))
         metrics = across.mean(dict(sorted(metrics.items())))
         return state, {name: jnp.asarray(x, jnp.float32) for name, x in metrics.items()}
 
     def run(state, source: Source, slots, when: When):
-        shapes = jax.eval_shape(once, state, source, slots, when, when.first)[1]
+        shapes = jax.eval_shape(once, state, source, slots, when, when.span[0])[1]
         for name, shape in shapes.items():
             if shape.shape:
                 raise TypeError(f'metric {name!r} has shape {shape.shape}; metrics are scalars')
@@ -63,7 +69,7 @@ def body(experiment: Experiment, capacity: int, names: list[str]):
         carry = state, jnp.zeros((len(names), capacity), jnp.float32)
         if capacity == 1:
             return record(0, carry)
-        return jax.lax.fori_loop(0, when.count, record, carry)
+        return jax.lax.fori_loop(0, when.span[1], record, carry)
 
     return run
 

@@ -36,10 +36,11 @@ def schedule(
     """The rate as a function of the step (int32 scalar or array, from 0), float32.
 
     `end` is the final factor of cosine and linear; `every` and `gamma` belong to step;
-    `milestones` (steps from the start of the run) and `gamma` to multistep."""
+    `milestones` (steps from the start of the run) and `gamma` to multistep. A run that is shorter
+    than its warm-up (to try a config for a few steps) ends on the way up."""
     choose(name, NAMES, 'optim.schedule')
-    if name in ('cosine', 'linear') and not 0 <= warmup < steps:
-        raise UserError(f'optim.warmup is {warmup}, but must be below the {steps} steps of the run')
+    if warmup < 0:
+        raise UserError(f'optim.warmup is {warmup}, but must not be negative')
     if name == 'step' and every < 1:
         raise UserError('optim.schedule=step needs optim.every, the steps between two decays')
     if name == 'multistep' and not milestones:
@@ -52,7 +53,7 @@ def schedule(
             return gamma ** (t // every)
         if name == 'multistep':
             return gamma ** jnp.sum(t[..., None] >= jnp.array(milestones), axis=-1)
-        p = jnp.clip((t - warmup) / (steps - warmup), 0, 1)
+        p = jnp.clip((t - warmup) / max(steps - warmup, 1), 0, 1)
         if name == 'cosine':
             return end + (1 - end) * (1 + jnp.cos(jnp.pi * p)) / 2
         return 1 + (end - 1) * p

@@ -49,6 +49,9 @@ def test_help_lists_the_configs():
         (['--config.train.steps=soon'], ['config.train.steps', 'int']),
         (['--config.model.name=cnm'], ["'cnm'", "'cnn'"]),
         (['--config.data.name=digit'], ["'digit'", 'digits']),
+        (['--config.data.name=mnist'], ["'mnist'", 'is not in', 'digits, faces, patches']),
+        (['--config.data.name=npz'], ['data.path']),
+        (['--config.data.name=folder', '--config.data.path=/nowhere'], ['/nowhere']),
         (['--config.train.batch_size=100', '--config.train.cpu_devices=8'], ['batch_size', '104']),
     ],
 )

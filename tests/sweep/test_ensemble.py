@@ -33,7 +33,7 @@ def trainer(made, devices):
 
     def train(seed):
         keys = program.keys(seed)
-        when = program.When(keys, np.int32(0), np.int32(STEPS))
+        when = program.when(keys, 0, STEPS)
         carry, out = call(layout.enter(start(keys.init)), source, when)
         state = jax.device_get(layout.leave(carry, jax.tree.structure(shapes)))
         return dict(zip(names, np.asarray(out), strict=True)), state

@@ -26,7 +26,7 @@ def losses(layout, made, capacity=1, steps=STEPS):
     source = Source(held=parallel.replicate(made.batches.arrays, layout.mesh))
     carry, found = layout.enter(state), []
     for first in range(0, steps, capacity):
-        when = program.When(keys, np.int32(first), np.int32(capacity))
+        when = program.when(keys, first, capacity)
         carry, out = call(carry, source, when)
         jax.block_until_ready(carry)
         found.append(np.asarray(out)[names.index('loss')])

@@ -59,12 +59,17 @@ def test_decays_happen_at_their_step():
 def test_mistakes():
     with pytest.raises(UserError, match=r"optim.schedule is 'cosin'.*did you mean 'cosine'"):
         schedule(1.0, name='cosin', steps=5)
-    with pytest.raises(UserError, match=r'warmup is 9, but must be below the 5 steps'):
-        schedule(1.0, name='cosine', steps=5, warmup=9)
+    with pytest.raises(UserError, match=r'warmup is -1, but must not be negative'):
+        schedule(1.0, name='cosine', steps=5, warmup=-1)
     with pytest.raises(UserError, match='every'):
         schedule(1.0, name='step', steps=5)
     with pytest.raises(UserError, match='milestones'):
         schedule(1.0, name='multistep', steps=5)
+
+
+def test_a_run_shorter_than_its_warmup_ends_on_the_way_up():
+    rate = schedule(1.0, name='cosine', steps=5, warmup=9)
+    np.testing.assert_allclose([rate(t) for t in range(5)], np.arange(1, 6) / 10, rtol=1e-6)
 
 
 @pytest.mark.oracles

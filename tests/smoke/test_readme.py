@@ -1,0 +1,45 @@
+"""Every command that the README shows runs, with few steps."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / 'README.md').read_text()
+FEW = ['--config.train.steps=3', '--config.train.eval_every=0']
+
+
+def commands() -> list[str]:
+    """Lines of bash blocks that start a launcher, in order."""
+    blocks = re.findall(r'```bash\n(.*?)```', README, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith('python -m')]
+
+
+@pytest.mark.smoke
+def test_every_command_runs(tmp_path):
+    assert len(commands()) >= 5
+    for command in commands():
+        words = command.replace('runs/', f'{tmp_path}/').replace("'", '').split()[1:]
+        words = [word.replace('=array.sh', f'={tmp_path}/array.sh') for word in words]
+        extra = FEW if 'experiments' in words[1] else []
+        done = subprocess.run(
+            [sys.executable, *words, *extra], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, command + done.stdout + done.stderr
+    assert (tmp_path / 'sweep' / 'sweep.md').exists()
+    assert (tmp_path / 'array.sh').exists()
+
+
+@pytest.mark.smoke
+def test_the_two_commands():
+    blocks = re.findall(r'```bash\n(.*?)```', README, re.DOTALL)
+    setup = [line for block in blocks for line in block.splitlines() if 'pip install' in line]
+    assert setup == [
+        'pip install -e . && python -m experiments.main'
+        ' --config=configs/recognition/digits.py --workdir=runs/digits',
+        "pip install -e '.[test]' && pytest",
+    ]
