@@ -29,6 +29,7 @@ from jaxcv.sweep.ensemble import allowed
 from jaxcv.sweep.points import SEED, Point
 from jaxcv.sweep.share import slots
 from jaxcv.sweep.workers import Job, Outcome, Workers
+from jaxcv.train.better import direction
 from jaxcv.train.config import differences, settings, to_json
 from jaxcv.train.interrupt import lock
 from jaxcv.train.records import write_json, write_text
@@ -120,7 +121,7 @@ class Sweep:
             known = self.history.get(point.name, {'seconds': 0.0, 'error': ''})
             rows.append(table.read(point, self.directory(point), **known))
         metric = FLAGS.metric or table.preferred(rows)
-        mode = table.direction(metric) if FLAGS.metric_mode == 'auto' else FLAGS.metric_mode
+        mode = direction(metric) if FLAGS.metric_mode == 'auto' else FLAGS.metric_mode
         fixed = ''.join(f' {word}' for word in sweep.flags(self.overrides))
         text = table.to_markdown(rows, metric, mode)
         write_text(self.workdir / 'sweep.md', f'# Sweep of {self.file}{fixed}\n\n{text}')

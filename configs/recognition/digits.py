@@ -17,7 +17,7 @@ VARIANTS = {
 def get_config():
     config = ml_collections.ConfigDict()
     config.experiment = 'recognition'
-    config.model = {'name': 'cnn', 'widths': (32, 64)}
+    config.model = {'name': 'cnn'}
     config.data = {
         'name': 'digits',
         'augment': {'affine': {'rotate': 10.0, 'translate': 0.125, 'scale': (0.9, 1.1)}},

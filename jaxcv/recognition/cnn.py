@@ -16,7 +16,7 @@ class CNN(linen.Module):
     """
 
     num_classes: int
-    widths: tuple[int, ...] = (32, 64, 128)
+    widths: tuple[int, ...] = (32, 64)
     depth: int = 2
     activation: str = 'relu'
     dropout: float = 0.0

@@ -39,7 +39,8 @@ def mistakes(
         axes.set_xlabel(f'is {names[labels[i]]}', fontsize=9, color=INK, labelpad=3)
     title = f'{wrong.sum()} of {len(labels)} wrong: prediction above, truth below'
     fig.suptitle(title, fontsize=12, color=INK)
-    return figure(fig, f'{wrong.sum()} mistakes in {len(labels)} images; the surest first')
+    caption = f'{wrong.sum()} mistakes in {len(labels)} images, the surest first; then unsure hits'
+    return figure(fig, caption)
 
 
 def confusion(matrix: Int[Array, 'true predicted'], names: Sequence[str] | None = None) -> Picture:

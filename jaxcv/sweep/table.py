@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxcv.sweep.points import SEED, Point, by_seed, word
+from jaxcv.train.better import PREFERRED
 from jaxcv.train.config import settings
-
-LOWER = ('loss', 'error', 'frechet', 'bits_per_dim')  # metrics of which less is better
-PREFERRED = ('accuracy', 'psnr', 'ssim', 'episode_return', 'frechet', 'bits_per_dim', 'loss')
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,6 @@ def preferred(rows: Sequence[Row]) -> str:
     """The metric that ranks where none is asked for, '' where there is none at all."""
     names = _metrics(rows)
     return next((name for name in (*PREFERRED, *names) if name in names), '')
-
-
-def direction(metric: str) -> str:
-    """'min' for a metric of which less is better."""
-    return 'min' if metric.split('/')[-1].endswith(LOWER) else 'max'
 
 
 def to_csv(rows: Sequence[Row]) -> str:

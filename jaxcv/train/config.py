@@ -60,7 +60,11 @@ def complete(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
         if section in SECTIONS:
             choose(field, full[section], f'a field of config.{section}')
             value = _typed(name, value, full[section][field])
-        _set(full, name, value)
+        try:
+            _set(full, name, value)
+        except TypeError:
+            kind = type(value).__name__
+            raise UserError(f'config.{name} is {value!r}: a {kind} does not fit there') from None
     return full
 
 

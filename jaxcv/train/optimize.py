@@ -36,9 +36,8 @@ class Optim:
 
     momentum: float = 0.0  # momentum, nesterov (0.9) and muon (0.95)
     beta1: float = 0.0  # decay of the mean of gradients: adam, adamw, muon (0.9)
-    beta2: float = (
-        0.0  # of their squares: adam, adamw, muon (0.999), rmsprop (0.99), adadelta (0.9)
-    )
+    # Of their squares: adam, adamw, muon (0.999), rmsprop (0.99), adadelta (0.9).
+    beta2: float = 0.0
     eps: float = 0.0  # 1e-8; adagrad 1e-10, adadelta 1e-6
 
     schedule: str = 'constant'  # constant cosine linear step multistep

@@ -15,6 +15,7 @@ from jaxcv.errors import UserError
 from jaxcv.sweep import points as sweep
 from jaxcv.sweep import table
 from jaxcv.sweep.points import Axis, Interval, expand, parse, points, title, values
+from jaxcv.train.better import direction
 
 CONFIG = """
 import ml_collections
@@ -194,7 +195,7 @@ def test_a_run_that_is_to_go_further_is_not_finished(config, tmp_path):
 
 
 def test_less_is_better_for_losses():
-    assert [table.direction(m) for m in ('loss', 'test/frechet', 'accuracy')] == [
+    assert [direction(m) for m in ('loss', 'test/frechet', 'accuracy')] == [
         'min',
         'min',
         'max',

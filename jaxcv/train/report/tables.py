@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxcv.sweep.table import PREFERRED, direction
 from jaxcv.train import diagnose
+from jaxcv.train.better import PREFERRED, direction
 from jaxcv.train.config import SECTIONS
 from jaxcv.train.report.curves import Series
 from jaxcv.train.report.text import duration, escape, number
