@@ -36,22 +36,9 @@ class Classifier(NamedTuple):
 def build(config, teacher: Classifier | None = None) -> Experiment:
     train, optim = settings(config), Optim(**config.optim.to_dict())
     train_set, test_set = labeled(config.data, 'train'), labeled(config.data, 'test')
-    classes = len(train_set.classes)
-    network = recognition.model(num_classes=classes, **config.model.to_dict())
-    distort = augmentation(config.data.augment)
-    smoothing, alpha = config.loss.smoothing, config.loss.mixup
-
-    def loss(params, aux, batch, keys):
-        keys = jax.vmap(partial(jax.random.split, num=3))(keys)
-        images, labels = unit(batch), jax.nn.one_hot(batch['label'], classes)
-        images = distort(images, keys[:, 0])
-        if alpha:
-            images, labels = augment.mixup(images, labels, keys[:, 1], alpha)
-        variables, images = {'params': params, **aux}, 2 * images - 1
-        logits, aux = network.apply(variables, images, True, keys[:, 2], mutable=list(aux))
-        value = losses.cross_entropy(logits, labels, smoothing).mean()
-        return value, aux, {'accuracy': (logits.argmax(-1) == batch['label']).mean()}
-
+    classes = train_set.classes
+    network = recognition.model(num_classes=len(classes), **config.model.to_dict())
+    loss = objective(network, len(classes), config)
     training = train_step(
         loss,
         optimizer(optim, train.steps),
@@ -72,6 +59,42 @@ def build(config, teacher: Classifier | None = None) -> Experiment:
     def apply(variables, images):
         return network.apply(variables, images, False, None, features=True)
 
+    return Experiment(
+        init=init,
+        step=step,
+        batches=data.batches(train_set, train.batch_size),
+        evaluate={
+            '': evaluate.over(test_set, SHOWN, *judgement(apply, teacher, len(test_set))),
+            'diagnostics': diagnostics(network, loss, test_set),
+        },
+        show=gallery(network, apply, test_set, classes),
+        observe=partial(observe, optim.plateau) if optim.plateau else None,
+        export=lambda state: Classifier(apply, variables(state)),
+    )
+
+
+def objective(network, classes, config):
+    """The training loss: distorted (and mixed) images, smoothed labels, cross-entropy."""
+    distort = augmentation(config.data.augment)
+    smoothing, alpha = config.loss.smoothing, config.loss.mixup
+
+    def loss(params, aux, batch, keys):
+        keys = jax.vmap(partial(jax.random.split, num=3))(keys)
+        images, labels = unit(batch), jax.nn.one_hot(batch['label'], classes)
+        images = distort(images, keys[:, 0])
+        if alpha:
+            images, labels = augment.mixup(images, labels, keys[:, 1], alpha)
+        variables, images = {'params': params, **aux}, 2 * images - 1
+        logits, aux = network.apply(variables, images, True, keys[:, 2], mutable=list(aux))
+        value = losses.cross_entropy(logits, labels, smoothing).mean()
+        return value, aux, {'accuracy': (logits.argmax(-1) == batch['label']).mean()}
+
+    return loss
+
+
+def judgement(apply, teacher, count):
+    """(measure, finish) for `evaluate.over`: scores, and how alike network and teacher are."""
+
     def measure(state, batch, keys):
         images, valid = 2 * unit(batch) - 1, batch['valid']
         logits, seen = apply(variables(state), images)
@@ -87,33 +110,40 @@ def build(config, teacher: Classifier | None = None) -> Experiment:
         metrics = scores.finish(sums['scores'])
         if teacher:
             metrics['teacher_alignment'] = similarity.alignment(sums['alike'])
-            metrics['teacher_agreement'] = sums['agree'] / len(test_set)
+            metrics['teacher_agreement'] = sums['agree'] / count
         return metrics
+
+    return measure, finish
+
+
+def diagnostics(network, loss, test_set):
+    """Gradients by layer and dead units, on the first test images."""
 
     @jax.jit
     def diagnosed(state, batch, key):
-        """Gradients by layer and dead units."""
         batch, keys = across.split((batch, jax.random.split(key, len(batch['label']))))
         grads = jax.grad(lambda params: loss(params, state.aux, batch, keys)[0])(state.params)
         images = 2 * unit(batch) - 1
         dead = diagnose.dead_units(network.apply, variables(state), images)
         return across.whole(diagnose.metrics(diagnose.gradient_norms(grads), dead))
 
+    return lambda state, key: diagnosed(state, first(test_set), key)
+
+
+def gallery(network, apply, test_set, classes):
+    """Mistakes, confusion, reliability and attention, on the first test images."""
+
     @jax.jit
     def predict(state, batch):
         return across.whole(apply(variables(state), 2 * unit(across.split(batch)) - 1)[0])
 
-    def first_batch():
-        return next(iter(data.epoch(test_set, min(SHOWN, len(test_set)))))
-
     def show(state, key):
-        batch = first_batch()
+        batch = first(test_set)
         logits = predict(state, batch)
         sums = scores.sums(logits, batch['label'], batch['valid'])
-        names = train_set.classes
         media = {
-            'mistakes': pictures.mistakes(unit(batch), logits, batch['label'], names),
-            'confusion': pictures.confusion(sums['confusion'], names),
+            'mistakes': pictures.mistakes(unit(batch), logits, batch['label'], classes),
+            'confusion': pictures.confusion(sums['confusion'], classes),
             'reliability': pictures.reliability(sums),
         }
         if isinstance(network, recognition.ViT):
@@ -122,18 +152,12 @@ def build(config, teacher: Classifier | None = None) -> Experiment:
             media['attention'] = pictures.attention(few, maps)
         return media
 
-    return Experiment(
-        init=init,
-        step=step,
-        batches=data.batches(train_set, train.batch_size),
-        evaluate={
-            '': evaluate.over(test_set, SHOWN, measure, finish),
-            'diagnostics': lambda state, key: diagnosed(state, first_batch(), key),
-        },
-        show=show,
-        observe=partial(observe, optim.plateau) if optim.plateau else None,
-        export=lambda state: Classifier(apply, variables(state)),
-    )
+    return show
+
+
+def first(dataset):
+    """The first samples, as one batch."""
+    return next(iter(data.epoch(dataset, min(SHOWN, len(dataset)))))
 
 
 def variables(state):
