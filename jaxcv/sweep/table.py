@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from jaxcv.sweep.points import SEED, Point, by_seed, word
 from jaxcv.train.better import PREFERRED
 from jaxcv.train.config import settings
+from jaxcv.train.result import finished, read_result
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,11 @@ class Row:
 
 def read(point: Point, workdir: Path, seconds: float = 0.0, error: str = '') -> Row:
     """The row of the run in `workdir`, by its own account; `error` is how its worker ended."""
-    file = workdir / 'result.json'
-    result = json.loads(file.read_text()) if file.exists() else {}
+    result = read_result(workdir)
     status, step = result.get('status', 'waiting'), result.get('step', 0)
     if status == 'finished':
-        values, error = settings(point.config), ''
-        if step < values.steps and not values.early_stop:
+        error = ''
+        if not finished(result, settings(point.config)):
             status = 'interrupted'  # it is to go further than it was
     elif error and status != 'diverged':
         status = 'failed'

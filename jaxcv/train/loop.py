@@ -33,6 +33,7 @@ from jaxcv.train.plateau import should_stop
 from jaxcv.train.progress import Progress
 from jaxcv.train.records import Records, write_json
 from jaxcv.train.report import write_report
+from jaxcv.train.result import finished, read_result
 
 # What the system says of a directory or disk that takes no more.
 UNWRITABLE = (
@@ -113,10 +114,11 @@ class Session:
 
     def run(self, mode: str) -> Run:
         try:
-            finished = _result(self.workdir, self.settings)
-            position, state = self._start(fresh=mode == 'train' and not finished)
-            if finished and mode == 'train':
-                return Run(state, finished['metrics'], self.workdir, self.step, fresh=False)
+            result = read_result(self.workdir)
+            done = finished(result, self.settings)
+            position, state = self._start(fresh=mode == 'train' and not done)
+            if done and mode == 'train':
+                return Run(state, result['metrics'], self.workdir, self.step, fresh=False)
             if mode == 'evaluate':
                 return Run(state, self._evaluate(state), self.workdir, self.step)
             if mode == 'show':
@@ -304,12 +306,3 @@ def _same_run(workdir: Path, config):
             f'{workdir} holds a run of another config: {"; ".join(found[:3])}{more}.'
             ' Choose another --workdir, or delete it'
         )
-
-
-def _result(workdir: Path, values) -> dict | None:
-    """result.json of a finished run, if it has gone as far as the config asks."""
-    file = workdir / 'result.json'
-    result = json.loads(file.read_text()) if file.exists() else {}
-    early = values.early_stop and result.get('step', 0) < values.steps
-    reached = result.get('step', 0) >= values.steps or early
-    return result if result.get('status') == 'finished' and reached else None

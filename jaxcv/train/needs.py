@@ -19,6 +19,7 @@ from jaxcv.errors import UserError
 from jaxcv.train.config import complete, differences, fingerprint, load, to_json
 from jaxcv.train.experiment import Experiment
 from jaxcv.train.loop import run
+from jaxcv.train.result import read_result
 
 Build = Callable[..., Experiment]  # build(config, **needs)
 
@@ -47,7 +48,7 @@ def _read(name, spec):
     elif isinstance(spec, ml_collections.ConfigDict):
         spec = spec.to_dict()
     directory = Path(spec['run']) if spec.get('run') else None
-    if directory and not (directory / 'result.json').exists():
+    if directory and not read_result(directory):
         raise UserError(f'config.needs.{name}: {directory} is not the directory of a finished run')
     if spec.get('config'):
         return load(spec['config'], _flat(spec.get('overrides', {}))), directory
@@ -57,7 +58,7 @@ def _read(name, spec):
 
 def _fits(name, directory, stage, experiment):
     """Refuses a given run that is unfinished, of another config, or of an older meaning."""
-    result = json.loads((directory / 'result.json').read_text())
+    result = read_result(directory)
     if result.get('status') != 'finished':
         raise UserError(f'config.needs.{name}: {directory} is {result.get("status")}, not finished')
     if result.get('fingerprint') != fingerprint(stage, experiment.version):

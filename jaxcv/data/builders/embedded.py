@@ -1,5 +1,6 @@
 """What the builders share: images as PNG, two splits, a stratified division."""
 
+import abc
 import io
 from collections.abc import Iterator
 
@@ -16,13 +17,13 @@ class Embedded(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version('1.0.0')
     description = ''
 
+    @abc.abstractmethod
     def fields(self) -> dict:
         """TFDS features by name."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def examples(self, split: str) -> Iterator[dict]:
         """The examples of 'train' or 'test', as `fields` declares them."""
-        raise NotImplementedError
 
     def _info(self):
         return tfds.core.DatasetInfo(
