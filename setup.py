@@ -25,7 +25,15 @@ REQUIRED = [
     'scikit-learn>=1.6,<2',  # the handwritten digits
     'tensorflow-datasets>=4.9.9,<5',
 ]
+# Environments; agents and the pure interface need none of them.
+RL = [
+    'ale-py>=0.11,<0.13',
+    'gymnasium>=1.1,<1.4',
+    'gymnax>=1.0.1,<2',
+    'navix>=0.7.4,<0.8',
+]
 TEST = [
+    *RL,
     'hypothesis>=6.100,<7',
     'nbclient>=0.10,<1',
     'nbformat>=5.10,<6',
@@ -35,7 +43,12 @@ TEST = [
     'tensorboardX>=2.6.2,<3',  # checks the event files that we write
 ]
 # Independent references. Install torch (a CPU build) first, so that nothing replaces it.
-ORACLES = ['torch==2.13.0', 'transformers==5.23.0']
+ORACLES = [
+    'torch==2.13.0',
+    'transformers==5.23.0',
+    'rlax>=0.1.9,<0.2',
+    'stable-baselines3==2.9.2',
+]
 
 setup(
     name='jaxcv',
@@ -45,5 +58,5 @@ setup(
     python_requires='>=3.11',
     packages=find_packages(include=['jaxcv', 'jaxcv.*', 'experiments', 'experiments.*']),
     install_requires=REQUIRED,
-    extras_require={'test': TEST, 'oracles': ORACLES},
+    extras_require={'rl': RL, 'test': TEST, 'oracles': ORACLES},
 )

@@ -80,6 +80,7 @@ class Calls:
         self.flying = self.flying[len(landed) :]
         for first, count, out in landed:
             values = np.asarray(out.addressable_data(0))[:, :count]
+            self._heed(first, values)
             if session.settings.stop_on_nan and not np.isfinite(values).all():
                 self._find(first, values)
             self.window.append(values)
@@ -94,13 +95,21 @@ class Calls:
             last = dict(zip(self.names, values[:, -1], strict=True))
             session.progress.update(first + count, last)
 
+    def _heed(self, first, values):
+        """The experiment's alarms: metrics that are 0 as long as all is well."""
+        for name, (what, advice) in self.session.experiment.alarms.items():
+            ringing = np.flatnonzero(values[self.names.index(name)])
+            if len(ringing):
+                self.session.stop(first + int(ringing[0]) + 1, what, advice)
+
     def _find(self, first, values):
         """The first step with a loss or gradient that is not a number; other metrics may be NaN
         where there is nothing to report."""
         for i, column in enumerate(values.T):
             for name, value in zip(self.names, column, strict=True):
                 if not math.isfinite(value) and ('loss' in name or 'grad' in name):
-                    self.session.diverged(first + i + 1, name, float(value))
+                    advice = 'Lower config.optim.lr, or clip with config.optim.clip_norm'
+                    self.session.stop(first + i + 1, f'{name} is {value}', advice)
 
     def _log(self, records):
         """Means over the steps since the last line."""

@@ -20,7 +20,7 @@ from jaxcv.train.optimize import Optim
 from jaxcv.train.settings import WATCHING, Settings
 
 SECTIONS = {'train': Settings, 'optim': Optim}
-OPEN = ('model',)  # sections whose fields the experiment checks when it builds
+CLOSED = (*SECTIONS, 'data')  # sections whose fields are known here
 
 
 def load(path: str, overrides: Mapping[str, object] | Sequence[str] = ()):
@@ -82,7 +82,7 @@ def override(config: ml_collections.ConfigDict, name: str, value) -> None:
         node = node[section]
         if not isinstance(node, ml_collections.ConfigDict):
             raise UserError(f'{where}.{section} is a value and has no field {field!r}')
-    if sections and sections[0] in OPEN and field not in node:
+    if sections and _open(config, sections[0]) and field not in node:
         node[field] = _parse(value) if isinstance(value, str) else value
         return
     where = '.'.join(['config', *sections])
@@ -150,6 +150,12 @@ def construct(function, fields: Mapping, where: str):
     for name in fields:
         choose(name, known, f'a field of {where}')
     return function(**fields)
+
+
+def _open(config, section):
+    """Whether a section has a `name`, or is `model`: its fields are those of what it names, and
+    the experiment checks them when it builds."""
+    return section == 'model' or (section not in CLOSED and 'name' in config[section])
 
 
 def _module(path):

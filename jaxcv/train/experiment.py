@@ -4,7 +4,7 @@ The engine (`jaxcv.train.run`) knows nothing of any subject; a subject knows not
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jaxtyping import Array, Float, Key, PyTree
@@ -42,6 +42,9 @@ class Experiment:
     ) = None
     # What a person would look at: pictures, plots, video.
     show: Callable[[State, Key[Array, '']], Mapping[str, Media]] | None = None
+    # Metrics of a step that are 0 as long as all is well. The first that is not ends the run, with
+    # these words: what went wrong, and what to do.
+    alarms: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     # After an evaluation the state may take note of it (reduce-on-plateau).
     observe: Callable[[State, Mapping[str, float]], State] | None = None
     # Rare change of shape, every `config.train.adapt_every` steps: densify, grow resolution.

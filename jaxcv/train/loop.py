@@ -260,7 +260,8 @@ class Session:
             f' in {self.workdir}',
         )
 
-    def diverged(self, step: int, name: str, value: float):
+    def stop(self, step: int, what: str, advice: str):
+        """Ends the run for good: `what` went wrong in `step`."""
         self.checkpoints.wait()
         good = self.checkpoints.latest_step()
         if self.primary:
@@ -268,10 +269,7 @@ class Session:
         where = 'there is no checkpoint before it'
         if good is not None:
             where = f'the last good checkpoint is step {good:,} in {self.checkpoints.directory}'
-        raise UserError(
-            f'{name} is {value} at step {step:,}; {where}.'
-            ' Lower config.optim.lr, or clip with config.optim.clip_norm'
-        )
+        raise UserError(f'{what} at step {step:,}; {where}. {advice}')
 
     def _finish(self, records):
         self.checkpoints.wait()

@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Mapping
 
+from jaxcv.train.better import ranked
+
 TERMINAL_SECONDS = 0.1  # between two drawings
 LOG_SECONDS = 10.0  # where every drawing is a new line
 SMOOTHING = 0.3  # weight of the newest rate
@@ -70,7 +72,7 @@ class Progress:
         if self.rate:
             left = clock(max(self.total - self.step, 0) / self.rate)
             parts = [f'{self.rate:,.3g} steps/s', f'{left} left']
-        parts += [f'{name} {value:.4g}' for name, value in self.metrics.items()]
+        parts += [f'{name} {self.metrics[name]:.4g}' for name in ranked(self.metrics)]
         for part in parts:
             if len(line) + 2 + len(part) > width:
                 break

@@ -101,6 +101,22 @@ def test_nan_stops_and_names_step_metric_and_checkpoint(tmp_path, name):
     assert rows(tmp_path, 'train')[-1]['step'] == 25
 
 
+def test_an_alarm_ends_the_run_in_its_own_words(tmp_path):
+    """Also where a loss is not a number because of it."""
+    made = small.experiment(split=False)
+
+    def step(state, batch, key):
+        state, metrics = made.step(state, batch, key)
+        ringing = state['model'].opt[0].count >= 7
+        loss = jnp.where(ringing, jnp.nan, metrics['loss'])
+        return state, metrics | {'overflow': 3.0 * ringing, 'loss': loss}
+
+    alarms = {'overflow': ('the buffer overflowed', 'Raise config.buffer')}
+    alarmed = dataclasses.replace(made, step=step, alarms=alarms)
+    with pytest.raises(UserError, match=r'buffer overflowed at step 7; .* Raise config\.buffer'):
+        run(alarmed, small.config(), tmp_path, devices=ONE)
+
+
 def test_a_metric_with_nothing_to_report_may_be_nan(tmp_path):
     made = poisoned(small.experiment(split=False), 1, 'episode_return')
     assert run(made, small.config(), tmp_path, devices=ONE).step == 40

@@ -1,0 +1,1 @@
+"""Reinforcement learning: agents that learn from what their actions lead to."""

@@ -1,0 +1,1 @@
+"""Environments: pure functions, and simulators on the host, behind one record."""
