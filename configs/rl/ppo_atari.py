@@ -18,7 +18,7 @@ def get_config():
         'name': 'ale:Breakout',
         'judged': {'episodic_life': False, 'sign_reward': False, 'render': True},
         'episodes': 4,
-        'limit': 27_000,
+        'limit': 4000,
     }
     config.agent = {'name': 'ppo', 'steps': 128, 'epochs': 4, 'minibatches': 4, 'clip': 0.1}
     config.model = {'name': 'nature', 'shared': True}

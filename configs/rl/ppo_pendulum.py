@@ -1,6 +1,9 @@
 """PPO swings a pendulum up and holds it there, with continuous torque.
 
 python -m experiments.main --config=configs/rl/ppo_pendulum.py --workdir=runs/ppo_pendulum
+
+500,000 steps in about 15 seconds on 2 CPU cores: a mean return of -159 in the last 5% of training
+over 2 seeds (perfect play gives about -130, depending on where it starts).
 """
 
 import ml_collections
