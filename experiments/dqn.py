@@ -9,6 +9,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -18,7 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxcv.errors import UserError, choose
 from jaxcv.ops import across
-from jaxcv.rl import dqn, evaluation, pictures, replay, rollout
+from jaxcv.rl import dqn, evaluation, pictures, promises, replay, rollout
 from jaxcv.rl import learner as learning
 from jaxcv.rl.envs import make
 from jaxcv.rl.envs.environment import Discrete, blank
@@ -97,7 +98,9 @@ def build(config) -> Experiment:
         )
         recent = rollout.latest(state.recent, finished)
         state = State(state.agent, student, actors, kept, rounds, recent)
-        return state, {**metrics, **recent, 'epsilon': epsilon, 'env_steps': steps}
+        invalid = rollout.invalid(actors.observation)
+        counts = {'epsilon': epsilon, 'env_steps': steps, 'invalid': invalid}
+        return state, {**metrics, **recent, **counts}
 
     def acting(state):
         def act(observation, start, carry, keys):
@@ -109,23 +112,31 @@ def build(config) -> Experiment:
     def judged(state, key):
         keys = jax.random.split(key, count)
         played = evaluation.episodes(envs, acting(state), (), keys, limit)
-        return {**evaluation.scores(played), 'best_return': played.returns.max()}
+        excess = promises.excess(promised(state, keys))
+        best = played.returns.max()
+        return {**evaluation.scores(played), 'best_return': best, 'overestimation': excess}
 
-    steps = min(limit, pictures.FRAMES)
-    film = jax.jit(lambda state, keys: evaluation.film(envs, acting(state), (), keys, steps))
+    def promised(state, keys):
+        values = partial(q, state.student.learner.params)
+        return promises.promises(envs, values, keys, state.agent.discount, limit)
+
+    @jax.jit
+    def film(state, keys):
+        return evaluation.film(envs, acting(state), (), keys, min(limit, pictures.FRAMES))
 
     def show(state, key):
-        return {'policy': pictures.video(*film(state, jax.random.split(key, pictures.FILMED)))}
+        keys = jax.random.split(key, pictures.FILMED)
+        media = {'values': promises.picture(jax.jit(promised)(state, keys))}
+        return media | ({'policy': pictures.video(*film(state, keys))} if envs.render else {})
 
     return Experiment(
         init=init,
         step=step,
         split=('actors/**', 'replay/**'),
+        alarms={'invalid': rollout.complaint(envs)},
         evaluate=judged,
-        show=show if envs.render else None,
-        export=lambda state: Agent(
-            acting(state), lambda observation: q(state.student.learner.params, observation)
-        ),
+        show=show,
+        export=lambda state: Agent(acting(state), partial(q, state.student.learner.params)),
     )
 
 

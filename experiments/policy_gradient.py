@@ -96,7 +96,7 @@ def build(config) -> Experiment:
         actors, segment, finished = rollout.collect(
             envs, acting, state.actors, collect_key, agent.steps
         )
-        invalid = rollout.invalid(segment)
+        invalid = rollout.invalid(segment.observation, segment.reward)
         seen, sums, segment = note(state, segment)
         learner, metrics = algorithm.learn(
             state.agent, descent, policy, state.learner, segment, state.actors.carry, learn_key

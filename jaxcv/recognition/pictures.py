@@ -7,10 +7,9 @@ from jaxtyping import Array, Float, Int
 
 from jaxcv.recognition import attention as attention_maps
 from jaxcv.recognition import scores
-from jaxcv.viz import Picture, figure
+from jaxcv.viz import Picture, figure, new_figure
 
 INK, GOOD, BAD = '#222222', '#2a7f62', '#b3261e'
-DPI = 110
 
 
 def mistakes(
@@ -131,12 +130,6 @@ def attention(
                 )
     fig.suptitle('Where the class token looks', fontsize=12, color=INK)
     return figure(fig, 'bright: much attention; each map is scaled to its own range')
-
-
-def new_figure(width: float, height: float):
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=DPI, layout='constrained', facecolor='white')
 
 
 def show_image(axes, image, color: str = '#cccccc', fade: float = 0.0) -> None:

@@ -23,7 +23,7 @@ from jaxcv.rl import replay as memory
 from jaxcv.rl.envs.vector import Environments
 from jaxcv.rl.learner import Learner, descend, fixed
 from jaxcv.rl.replay import Replay, Sample, Transition
-from jaxcv.rl.rollout import Actors, Finished
+from jaxcv.rl.rollout import Actors, Finished, advance, finished
 
 # (params, observation [b ...]) -> values of actions [b a]
 Network = Callable[[PyTree[Array], Array], Float[Array, 'b a']]
@@ -43,7 +43,9 @@ class DQN:
     double: bool = fixed(True)  # less overestimation at the cost of one more evaluation
     warmup: int = fixed(1000)  # steps before learning starts: several minibatches apart
     discount: float = 0.99  # gamma
-    delta: float = 1.0  # errors beyond it weigh linearly
+    # Errors beyond it weigh linearly. Where values are large, and errors with them, a small delta
+    # makes the few terminations pass for outliers, and the values run away.
+    delta: float = 1.0
     epsilon: float = 1.0  # share of random actions at first
     epsilon_end: float = 0.05
     epsilon_steps: float = 20_000.0  # until epsilon has fallen, linearly, to its end
@@ -123,7 +125,6 @@ def collect(
         keys = jax.vmap(jax.random.split)(across.keys(key, len(actors.start)))
         action = explore(network(params, actors.observation), epsilon, keys[:, 0])
         result = envs.step(keys[:, 1], actors.state, action)
-        done = result.terminated | result.truncated
         replay = memory.add(
             replay,
             Transition(
@@ -135,21 +136,12 @@ def collect(
                 final=result.final,
             ),
         )
-        collected, length = actors.collected + result.reward, actors.length + 1
-        ended = jnp.stack([done, jnp.where(done, collected, 0), jnp.where(done, length, 0)])
-        actors = Actors(
-            state=result.state,
-            observation=result.observation,
-            start=done,
-            carry=actors.carry,
-            collected=jnp.where(done, 0.0, collected),
-            length=jnp.where(done, 0, length),
-        )
-        return (actors, replay), ended.sum(1)
+        actors, ended = advance(actors, result, actors.carry)
+        return (actors, replay), ended
 
     keys = jax.random.split(key, agent.steps)
     (actors, replay), ended = jax.lax.scan(tick, (actors, replay), keys)
-    return actors, replay, Finished(*across.sum(ended.sum(0)))
+    return actors, replay, finished(ended)
 
 
 # Learning.

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxcv.ops import across
 from jaxcv.rl.advantages import following
-from jaxcv.rl.envs.vector import Environments
+from jaxcv.rl.envs.vector import Environments, Result
 
 # (observation [t n ...], start [t n], carry) -> (distribution, value [t n], carry)
 Network = Callable[[Array, Bool[Array, 't n'], PyTree], tuple[Any, Float[Array, 't n'], PyTree]]
@@ -102,21 +102,12 @@ def collect(
         pendings = [envs.after(pendings[-1], pending) for pending in pendings]
         result = _whole([envs.receive(pending) for pending in pendings])
         before, carry, action, log_prob, value = _whole(before)
-        done = result.terminated | result.truncated
         final = jax.lax.cond(
             result.truncated.any(),
-            lambda: value_of(result.final, jnp.zeros_like(done), carry),
+            lambda: value_of(result.final, jnp.zeros_like(result.truncated), carry),
             lambda: jnp.zeros_like(value),
         )
-        collected, length = before.collected + result.reward, before.length + 1
-        after = Actors(
-            state=result.state,
-            observation=result.observation,
-            start=done,
-            carry=carry,
-            collected=jnp.where(done, 0.0, collected),
-            length=jnp.where(done, 0, length),
-        )
+        after, ended = advance(before, result, carry)
         step = Trajectory(
             observation=before.observation,
             start=before.start,
@@ -128,19 +119,40 @@ def collect(
             terminated=result.terminated,
             truncated=result.truncated,
         )
-        ended = jnp.stack([done, jnp.where(done, collected, 0), jnp.where(done, length, 0)])
-        return after, (step, ended.sum(1))
+        return after, (step, ended)
 
     actors, (segment, ended) = jax.lax.scan(tick, actors, keys)
     last = value_of(actors.observation, actors.start, actors.carry)
     next_value = following(segment.value, last, segment.next_value, segment.truncated)
-    return actors, segment._replace(next_value=next_value), Finished(*across.sum(ended.sum(0)))
+    return actors, segment._replace(next_value=next_value), finished(ended)
 
 
-def invalid(segment: Trajectory) -> Float[Array, '']:
-    """How many observations and rewards are not finite, on all devices: an alarm."""
-    floats = [x for x in (segment.observation, segment.reward) if x.dtype == jnp.float32]
-    return across.sum(sum(jnp.sum(~jnp.isfinite(x)) for x in floats)).astype(jnp.float32)
+def advance(
+    actors: Actors, result: Result, carry: PyTree[Array]
+) -> tuple[Actors, Float[Array, '3']]:
+    """The actors after a step, and of the episodes that ended in it: count, returns, lengths."""
+    done = result.terminated | result.truncated
+    collected, length = actors.collected + result.reward, actors.length + 1
+    after = Actors(
+        state=result.state,
+        observation=result.observation,
+        start=done,
+        carry=carry,
+        collected=jnp.where(done, 0.0, collected),
+        length=jnp.where(done, 0, length),
+    )
+    ended = jnp.stack([done, jnp.where(done, collected, 0), jnp.where(done, length, 0)])
+    return after, ended.sum(1)
+
+
+def finished(ended: Float[Array, 't 3']) -> Finished:
+    """All episodes that ended in these steps, on all devices."""
+    return Finished(*across.sum(ended.sum(0)))
+
+
+def invalid(*seen: Array) -> Float[Array, '']:
+    """How many numbers in observations and rewards are not finite, on all devices: an alarm."""
+    return across.sum(sum(jnp.sum(~jnp.isfinite(x)) for x in seen)).astype(jnp.float32)
 
 
 def complaint(envs: Environments) -> tuple[str, str]:

@@ -1,11 +1,11 @@
 """What a person looks at: pictures and videos as arrays, and their files."""
 
-from jaxcv.viz.figures import figure
+from jaxcv.viz.figures import figure, new_figure
 from jaxcv.viz.files import save
 from jaxcv.viz.media import Media, Picture, Video
 from jaxcv.viz.pixels import colorize, encode_png, enlarge, grid, to_uint8
 
 __all__ = [
-    'Media', 'Picture', 'Video', 'colorize', 'encode_png', 'enlarge', 'figure', 'grid', 'save',
-    'to_uint8',
+    'Media', 'Picture', 'Video', 'colorize', 'encode_png', 'enlarge', 'figure', 'grid',
+    'new_figure', 'save', 'to_uint8',
 ]  # fmt: skip

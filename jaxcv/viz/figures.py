@@ -4,9 +4,18 @@ import numpy as np
 
 from jaxcv.viz.media import Picture
 
+DPI = 110
+
+
+def new_figure(width: float, height: float):
+    """A `matplotlib.figure.Figure` of so many inches, made without pyplot, which keeps state."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, layout='constrained', facecolor='white')
+
 
 def figure(fig, caption: str = '') -> Picture:
-    """A `matplotlib.figure.Figure` (made without pyplot, which keeps state) as a picture."""
+    """A figure as a picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(fig)

@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxcv.rl.tabular.gridworld import FLOOR, MOVES, WALL, GridWorld
-from jaxcv.viz import Picture, figure
+from jaxcv.viz import Picture, figure, new_figure
 
 INK, PALE, STONE, ABYSS = '#222222', '#9aa0a6', '#4a4d52', '#2f1d1d'
 GOOD, BAD, PATH = '#2a7f62', '#b3261e', '#e08a00'
 LINES = ('#33658a', '#b3261e', '#2a7f62', '#e08a00', '#6d4c9f')
-DPI, CELL = 110, 0.62  # inches
+CELL = 0.62  # inches
 MAP = 'RdBu'
 DARK = 0.75  # share of the scale beyond which text is white
 
@@ -144,12 +144,6 @@ def number(value, scale) -> str:
     """A value with three digits where the others are as large as `scale`."""
     size = max(abs(value), scale)
     return f'{value:z.{0 if size >= 100 else 1 if size >= 10 else 2}f}'.replace('-', '−')
-
-
-def new_figure(width: float, height: float):
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=DPI, layout='constrained', facecolor='white')
 
 
 def canvas(world: GridWorld, title: str, enlarge: float = 1.0):
