@@ -1,6 +1,8 @@
 """DQN plays MinAtar's Breakout, from its 10x10 pictures.
 
 python -m experiments.main --config=configs/rl/dqn_breakout.py --workdir=runs/dqn_breakout
+
+A million steps. It has been run for a few steps only.
 """
 
 import ml_collections
