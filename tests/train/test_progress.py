@@ -46,7 +46,7 @@ def test_every_drawing_fits_the_terminal(clock, monkeypatch, columns):
     text = stream.getvalue()
     assert text.endswith('\n') and text.count('\n') == 1
     assert all(len(line) < columns for line in text.rstrip('\n').split('\r'))
-    assert ('loss 0.1235  accuracy 1000' in text) == (columns == 200)
+    assert ('accuracy 1000  loss 0.1235' in text) == (columns == 200)
 
 
 def test_rate_and_time_left_leave_compilation_out(clock):
