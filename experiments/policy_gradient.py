@@ -143,7 +143,8 @@ def policy_of(apply, greedy):
             inputs = observation[None], start[None], carry
             policy, _, carry = apply(state.learner.params, state.seen, *inputs)
             policy = jax.tree.map(lambda x: x[0], policy)
-            return policy.executed(policy.mode() if greedy else policy.sample(keys)), carry
+            action = policy.mode() if greedy else policy.sample(policy.noise(keys))
+            return policy.executed(action), carry
 
         return act
 

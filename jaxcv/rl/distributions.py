@@ -4,6 +4,9 @@ A policy keeps what it *sampled* and the environment gets what is *executed*: th
 clipped to the bounds for `Normal`, squashed into them for `TanhNormal`. Log-probabilities, entropy
 and divergence are those of the sample for `Normal` and of the executed action for `TanhNormal`.
 Every method sums over the components of an action.
+
+`sample(noise(keys))` draws: the noise depends on no parameter, so that a rollout draws it for all
+of its steps at once.
 """
 
 import math
@@ -35,10 +38,11 @@ class Categorical:
 
     logits: Float[Array, '... k']
 
-    def sample(self, keys: Key[Array, '...']) -> Int[Array, '...']:
-        """One sample per key, by the Gumbel-max trick."""
-        k = self.logits.shape[-1]
-        noise = each(lambda key: jax.random.gumbel(key, (k,)), keys)
+    def noise(self, keys: Key[Array, '*n']) -> Float[Array, '*n k']:
+        return each(lambda key: jax.random.gumbel(key, self.logits.shape[-1:]), keys)
+
+    def sample(self, noise: Float[Array, '... k']) -> Int[Array, '...']:
+        """The Gumbel-max trick."""
         return jnp.argmax(self.logits + noise, -1).astype(jnp.int32)
 
     def mode(self) -> Int[Array, '...']:
@@ -74,8 +78,10 @@ class MultiCategorical:
         ends = np.cumsum(self.sizes)[:-1]
         return [Categorical(part) for part in jnp.split(self.logits, ends, -1)]
 
-    def sample(self, keys: Key[Array, '...']) -> Int[Array, '... m']:
-        noise = each(lambda key: jax.random.gumbel(key, (sum(self.sizes),)), keys)
+    def noise(self, keys: Key[Array, '*n']) -> Float[Array, '*n k']:
+        return Categorical(self.logits).noise(keys)
+
+    def sample(self, noise: Float[Array, '... k']) -> Int[Array, '... m']:
         return MultiCategorical(self.logits + noise, self.sizes).mode()
 
     def mode(self) -> Int[Array, '... m']:
@@ -103,8 +109,10 @@ class Normal:
     low: float = struct.field(pytree_node=False, default=-math.inf)
     high: float = struct.field(pytree_node=False, default=math.inf)
 
-    def sample(self, keys: Key[Array, '...']) -> Float[Array, '... d']:
-        noise = each(lambda key: jax.random.normal(key, self.mean.shape[-1:]), keys)
+    def noise(self, keys: Key[Array, '*n']) -> Float[Array, '*n d']:
+        return each(lambda key: jax.random.normal(key, self.mean.shape[-1:]), keys)
+
+    def sample(self, noise: Float[Array, '... d']) -> Float[Array, '... d']:
         return self.mean + jnp.exp(self.log_std) * noise
 
     def mode(self) -> Float[Array, '... d']:
@@ -144,8 +152,11 @@ class TanhNormal:
         """The Gaussian before squashing."""
         return Normal(self.mean, self.log_std)
 
-    def sample(self, keys: Key[Array, '...']) -> Float[Array, '... d']:
-        return self.before().sample(keys)
+    def noise(self, keys: Key[Array, '*n']) -> Float[Array, '*n d']:
+        return self.before().noise(keys)
+
+    def sample(self, noise: Float[Array, '... d']) -> Float[Array, '... d']:
+        return self.before().sample(noise)
 
     def mode(self) -> Float[Array, '... d']:
         """The squashed mean (the median of the executed action)."""

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from jaxcv.errors import UserError
 from jaxcv.ops import across
@@ -78,5 +78,14 @@ def shuffled(key: Key[Array, ''], table: Int[Array, 'g i'], parts: int) -> Int[A
     """
     keys = across.keys(key, len(table))
     bits = jax.vmap(lambda key: jax.random.bits(key, table.shape[1:]))(keys)
-    rows = jnp.take_along_axis(table, jnp.argsort(bits, 1), 1)
+    rows = jnp.take_along_axis(table, order(bits), 1)
     return rows.reshape(len(table), parts, -1).swapaxes(0, 1).reshape(parts, -1)
+
+
+def order(bits: UInt32[Array, 'g i']) -> Int[Array, 'g i']:
+    """A random permutation per group. The index is kept in the low bits: sorting numbers is
+    several times faster than sorting pairs."""
+    count = bits.shape[1]
+    low = jnp.uint32((1 << (count - 1).bit_length()) - 1)
+    index = jnp.arange(count, dtype=jnp.uint32)
+    return (jnp.sort((bits & ~low) | index, 1) & low).astype(jnp.int32)

@@ -74,28 +74,30 @@ def collect(
     groups = min(envs.groups, len(actors.start))
     keys = jax.vmap(lambda key: across.keys(key, len(actors.start)))(jax.random.split(key, steps))
     keys = jax.vmap(jax.vmap(lambda key: jax.random.split(key)))(keys)
+    first, _, _ = network(actors.observation[None], actors.start[None], actors.carry)
+    draws = first.noise(keys[..., 0]), keys[..., 1]
 
     def value_of(observation, start, carry):
         return network(observation[None], start[None], carry)[1][0]
 
-    def act(actors, keys):
+    def act(actors, noise, keys):
         """What one group does; the environments are on their way when it returns."""
         distribution, value, carry = network(
             actors.observation[None], actors.start[None], actors.carry
         )
         distribution = jax.tree.map(lambda x: x[0], distribution)
-        action = distribution.sample(keys[:, 0])
+        action = distribution.sample(noise)
         log_prob = distribution.log_prob(action)
-        pending = envs.send(keys[:, 1], actors.state, distribution.executed(action))
+        pending = envs.send(keys, actors.state, distribution.executed(action))
         return pending, (actors, carry, action, log_prob, value[0])
 
-    def tick(actors, keys):
+    def tick(actors, draws):
         pendings, before = [], []
-        for part, part_keys in zip(_parts(actors, groups), _parts(keys, groups), strict=True):
+        for part, drawn in zip(_parts(actors, groups), _parts(draws, groups), strict=True):
             if pendings:  # no group decides before the one ahead of it is on its way
                 seen = envs.after(pendings[-1], part.observation)
                 part = part.replace(observation=seen)
-            pending, decided = act(part, part_keys)
+            pending, decided = act(part, *drawn)
             pendings.append(pending)
             before.append(decided)
         # Nor is any waited for before all are.
@@ -121,7 +123,7 @@ def collect(
         )
         return after, (step, ended)
 
-    actors, (segment, ended) = jax.lax.scan(tick, actors, keys)
+    actors, (segment, ended) = jax.lax.scan(tick, actors, draws)
     last = value_of(actors.observation, actors.start, actors.carry)
     next_value = following(segment.value, last, segment.next_value, segment.truncated)
     return actors, segment._replace(next_value=next_value), finished(ended)

@@ -38,7 +38,7 @@ def made(seed=0, t=8, n=16, memory='', action=CHOICES):
     @jax.jit
     def act(params):
         policy, value, _ = network(params, observation, start, carry)
-        chosen = policy.sample(jax.random.split(keys[1], (t, n)))
+        chosen = policy.sample(policy.noise(jax.random.split(keys[1], (t, n))))
         return chosen, policy.log_prob(chosen), value
 
     chosen, log_prob, value = act(params)

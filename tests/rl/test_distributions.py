@@ -34,7 +34,7 @@ def keys(n, seed=0):
 def many(p, n=200_000, seed=0):
     """n samples of one distribution, and the distribution n times."""
     wide = jax.tree.map(lambda x: jnp.broadcast_to(x, (n, *x.shape)), p)
-    return wide, wide.sample(keys(n, seed))
+    return wide, wide.sample(wide.noise(keys(n, seed)))
 
 
 def table(p):
@@ -163,10 +163,12 @@ def test_numbers_follow_their_distribution(kind):
 def test_a_keys_sample_does_not_depend_on_the_batch(kind):
     p = example(kind, batch=(4, 6))
     at = jax.random.split(jax.random.key(1), (4, 6))
-    together = p.sample(at)
-    one = jax.tree.map(lambda x: x[2, 3], p).sample(at[2, 3])
+    together = p.sample(p.noise(at))
+    one = jax.tree.map(lambda x: x[2, 3], p)
+    one = one.sample(one.noise(at[2, 3]))
     np.testing.assert_allclose(together[2, 3], one, rtol=1e-6)
-    part = jax.tree.map(lambda x: x[1:3], p).sample(at[1:3])
+    part = jax.tree.map(lambda x: x[1:3], p)
+    part = part.sample(part.noise(at[1:3]))
     np.testing.assert_allclose(together[1:3], part, rtol=1e-6)
     assert together.dtype == (jnp.int32 if kind in ('categorical', 'multi') else jnp.float32)
 
@@ -199,7 +201,7 @@ def test_the_squashed_mode_is_the_median():
 @pytest.mark.parametrize('spread', [1e-3, 100.0])
 def test_gradients_are_finite(kind, spread):
     p, q = example(kind, 11, spread=spread), example(kind, 12, spread=1.0)
-    sample = q.sample(keys(5))
+    sample = q.sample(q.noise(keys(5)))
 
     def numbers(p):
         return (p.log_prob(sample) + p.entropy() + q.kl(p)).sum()
@@ -248,7 +250,7 @@ def test_policies_fit_their_spaces():
     assert distributions.outputs(Box((2, 3))) == 6
     assert isinstance(distributions.policy(Discrete(4), jnp.zeros(4)), Categorical)
     multi = distributions.policy(MultiDiscrete((2, 3)), jnp.zeros((7, 5)))
-    assert multi.sample(keys(7)).shape == (7, 2)
+    assert multi.sample(multi.noise(keys(7))).shape == (7, 2)
     box = Box((2,), -1.0, 3.0)
     normal = distributions.policy(box, jnp.zeros((7, 2)), jnp.zeros(2))
     assert isinstance(normal, Normal) and (normal.low, normal.high) == (-1.0, 3.0)
@@ -295,7 +297,7 @@ def test_against_torch(kind):
 
     p, q = example(kind, 14), example(kind, 15)
     a, b = build(p), build(q)
-    sample = p.sample(keys(5))
+    sample = p.sample(p.noise(keys(5)))
     x = torch.tensor(np.asarray(p.executed(sample) if kind == 'tanh' else sample))
     if kind == 'multi':
         expected = {
