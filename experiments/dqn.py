@@ -81,15 +81,9 @@ def build(config) -> Experiment:
         act_key, learn_key = jax.random.split(key)
         together = len(state.actors.start) * across.size()
         epsilon = dqn.epsilon(state.agent, state.rounds.astype(jnp.float32) * together)
+        params = state.student.learner.params
         actors, kept, finished = dqn.collect(
-            envs,
-            q,
-            state.agent,
-            state.student.learner.params,
-            state.actors,
-            state.replay,
-            act_key,
-            epsilon,
+            envs, q, state.agent, params, state.actors, state.replay, act_key, epsilon
         )
         rounds = state.rounds + agent.steps
         steps = rounds.astype(jnp.float32) * together
@@ -102,42 +96,60 @@ def build(config) -> Experiment:
         counts = {'epsilon': epsilon, 'env_steps': steps, 'invalid': invalid}
         return state, {**metrics, **recent, **counts}
 
-    def acting(state):
-        def act(observation, start, carry, keys):
-            return dqn.greedy(q(state.student.learner.params, observation)), carry
-
-        return act
-
-    @jax.jit
-    def judged(state, key):
-        keys = jax.random.split(key, count)
-        played = evaluation.episodes(envs, acting(state), (), keys, limit)
-        excess = promises.excess(promised(state, keys))
-        best = played.returns.max()
-        return {**evaluation.scores(played), 'best_return': best, 'overestimation': excess}
-
-    def promised(state, keys):
-        values = partial(q, state.student.learner.params)
-        return promises.promises(envs, values, keys, state.agent.discount, limit)
-
-    @jax.jit
-    def film(state, keys):
-        return evaluation.film(envs, acting(state), (), keys, min(limit, pictures.FRAMES))
-
-    def show(state, key):
-        keys = jax.random.split(key, pictures.FILMED)
-        media = {'values': promises.picture(jax.jit(promised)(state, keys))}
-        return media | ({'policy': pictures.video(*film(state, keys))} if envs.render else {})
-
     return Experiment(
         init=init,
         step=step,
         split=('actors/**', 'replay/**'),
         alarms={'invalid': rollout.complaint(envs)},
-        evaluate=judged,
-        show=show,
-        export=lambda state: Agent(acting(state), partial(q, state.student.learner.params)),
+        evaluate=judge(envs, q, count, limit),
+        show=gallery(envs, q, limit),
+        export=lambda state: Agent(acting(q, state), partial(q, state.student.learner.params)),
     )
+
+
+def acting(q, state):
+    """Always the most valuable action."""
+
+    def act(observation, start, carry, keys):
+        return dqn.greedy(q(state.student.learner.params, observation)), carry
+
+    return act
+
+
+def promised(envs, q, limit, state, keys):
+    """What the values promise in some episodes, and what came."""
+    values = partial(q, state.student.learner.params)
+    return promises.promises(envs, values, keys, state.agent.discount, limit)
+
+
+def judge(envs, q, count, limit):
+    """Scores of whole episodes, and by how much the values promise too much."""
+
+    @jax.jit
+    def judged(state, key):
+        keys = jax.random.split(key, count)
+        played = evaluation.episodes(envs, acting(q, state), (), keys, limit)
+        excess = promises.excess(promised(envs, q, limit, state, keys))
+        best = played.returns.max()
+        return {**evaluation.scores(played), 'best_return': best, 'overestimation': excess}
+
+    return judged
+
+
+def gallery(envs, q, limit):
+    """What values promise, and a video of some episodes."""
+    promise = jax.jit(partial(promised, envs, q, limit))
+
+    @jax.jit
+    def film(state, keys):
+        return evaluation.film(envs, acting(q, state), (), keys, min(limit, pictures.FRAMES))
+
+    def show(state, key):
+        keys = jax.random.split(key, pictures.FILMED)
+        media = {'values': promises.picture(promise(state, keys))}
+        return media | ({'policy': pictures.video(*film(state, keys))} if envs.render else {})
+
+    return show
 
 
 def agent_of(section, count) -> dqn.DQN:

@@ -1,7 +1,8 @@
 """Image classification: one network, cross-entropy, a data set; see `jaxcv.recognition`.
 
 `config.model`          name and fields of the network
-`config.data.augment`   what happens to training images, in order: {'affine': {'rotate': 10}}
+`config.data.augment`   what happens to training images, by name in alphabetical order:
+                        {'affine': {'rotate': 10}}
 `config.loss`           `smoothing` of labels, `mixup` (the alpha of its Beta distribution)
 `config.needs.teacher`  a finished classifier (optional): how alike do both see the test set?
 """
