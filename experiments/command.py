@@ -63,5 +63,12 @@ def _guarded(main, argv):
     try:
         main(argv)
     except UserError as error:
-        print(f'error: {error}', file=sys.stderr, flush=True)
-        sys.exit(2)
+        mistake = str(error)
+    except RuntimeError as error:  # what a callback of a program raises arrives as text
+        _, found, mistake = str(error).rpartition('UserError: ')
+        if not found:
+            raise
+    else:
+        return
+    print(f'error: {mistake.strip()}', file=sys.stderr, flush=True)
+    sys.exit(2)
