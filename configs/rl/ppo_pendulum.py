@@ -2,8 +2,8 @@
 
 python -m experiments.main --config=configs/rl/ppo_pendulum.py --workdir=runs/ppo_pendulum
 
-500,000 steps in about 15 seconds on 2 CPU cores: a mean return of -159 in the last 5% of training
-over 2 seeds (perfect play gives about -130, depending on where it starts).
+500,000 steps in about 15 seconds on 2 CPU cores. Mean of the last 5% of training over 8 seeds: -162,
+worst seed -174 (perfect play gives about -130, depending on where it starts).
 """
 
 import ml_collections
