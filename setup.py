@@ -45,6 +45,7 @@ TEST = [
 # Independent references. Install torch (a CPU build) first, so that nothing replaces it.
 ORACLES = [
     'torch==2.13.0',
+    'diffusers==0.42.1',
     'transformers==5.23.0',
     'rlax>=0.1.9,<0.2',
     'stable-baselines3==2.9.2',

@@ -24,8 +24,9 @@ FEW_TAPS = 64
 # gradient: 0.7 against 3.6; but 16x16x64, batch 16 (9 MB): 3.8 against 2.8.
 CACHED = 2_500_000
 # The kernel gradient is a convolution whose channels are the samples. It is the slower with few
-# samples, and with few channels under much output: 10x10x4, 16 features, batch 1024: 3.7 ms against
-# 1.6; 34x34x3, 32 features, batch 128: 21 against 4.5; but batch 64 of the first: 0.11 against 0.17.
+# samples, and with few channels under much output: 10x10x4, 16 features, batch 1024: 3.7 ms
+# against 1.6; 34x34x3, 32 features, batch 128: 21 against 4.5; but batch 64 of the first: 0.11
+# against 0.17.
 FEW_SAMPLES = 4
 FEW_CHANNELS = 16
 MUCH_OUTPUT = 500_000

@@ -12,7 +12,9 @@ def failing(kind, message):
         raise kind(message)
 
     result = jax.ShapeDtypeStruct((), np.float32)
-    return lambda argv: jax.block_until_ready(jax.jit(lambda x: io_callback(raises, result, x))(1.0))
+    return lambda argv: jax.block_until_ready(
+        jax.jit(lambda x: io_callback(raises, result, x))(1.0)
+    )
 
 
 def told(main, capsys):

@@ -1,0 +1,124 @@
+"""Training steps of the networks of diffusion against diffusers', AdamW, batch 16 of 32x32x3."""
+
+import jax
+import numpy as np
+import optax
+from jax import numpy as jnp
+
+from benchmarks.case import Case
+from benchmarks.record import record
+from benchmarks.timing import alternate
+from jaxcv.diffusion.networks import Condition, DiT, UNet
+from jaxcv.ops import across
+from jaxcv.train.update import update
+
+BATCH, SIZE, CLASSES = 16, 32, 10
+RATE = 1e-4
+
+
+def batch():
+    """Noisy images, times, labels, and what to predict."""
+    generator = np.random.default_rng(0)
+    x, target = generator.normal(size=(2, BATCH, SIZE, SIZE, 3)).astype(np.float32)
+    time = generator.integers(0, 1000, BATCH).astype(np.float32)
+    return {'x': x, 'time': time, 'label': np.arange(BATCH) % CLASSES, 'target': target}
+
+
+def training(network, devices: int):
+    """One training step a call, the batch over some virtual devices."""
+
+    def loss(params, aux, batch, keys):
+        condition = Condition(label=batch['label'] if network.num_classes else None)
+        output = network.apply(params, batch['x'], batch['time'], condition, True, keys)
+        return jnp.mean(jnp.square(output - batch['target'])), aux, {}
+
+    made, data = update(loss, optax.adamw(RATE)), batch()
+    condition = Condition(label=data['label'] if network.num_classes else None)
+    params = jax.jit(network.init)(jax.random.key(0), data['x'], data['time'], condition)
+    mapped = jax.pmap(
+        made.step,
+        across.DATA,
+        in_axes=(None, 0, None),
+        out_axes=None,
+        donate_argnums=0,
+        devices=jax.devices()[:devices],
+    )
+    shards = jax.tree.map(lambda x: x.reshape(devices, BATCH // devices, *x.shape[1:]), data)
+    held = [made.init(params), jax.random.key(1)]
+
+    def step():
+        held[0], metrics = mapped(held[0], shards, held[1])
+        return metrics
+
+    return step
+
+
+def torch_training(network, labels: bool):
+    """The same on two threads."""
+    import torch
+
+    torch.set_num_threads(2)
+    data = {name: torch.tensor(x) for name, x in batch().items()}
+    x, target = (data[name].permute(0, 3, 1, 2).contiguous() for name in ('x', 'target'))
+    optimizer = torch.optim.AdamW(network.parameters(), RATE)
+    given = {'class_labels': data['label']} if labels else {}
+    network.train()
+
+    def step():
+        optimizer.zero_grad()
+        output = network(x, data['time'], **given).sample
+        loss = (output - target).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def compared(name, network, devices, peer):
+    sides = [training(network, devices)]
+    try:
+        sides.append(peer())
+    except ImportError:
+        (ours,) = alternate(*sides)
+        return record(name, ours, None, 'diffusers')
+    ours, theirs = alternate(*sides, repeats=20, warmup=2, pause=0.2)
+    return record(name, ours, theirs, 'diffusers, torch, 2 threads')
+
+
+def dit_training():
+    """Patches of 4, 5 blocks of width 96: 1.04 million parameters."""
+
+    def peer():
+        from diffusers import DiTTransformer2DModel
+
+        network = DiTTransformer2DModel(
+            num_attention_heads=6, attention_head_dim=16, in_channels=3, num_layers=5,
+            sample_size=SIZE, patch_size=4, num_embeds_ada_norm=CLASSES,
+        )  # fmt: skip
+        return torch_training(network, labels=True)
+
+    network = DiT(CLASSES, patch=4, width=96, depth=5, heads=6, embed_per_block=True)
+    return compared('dit_training', network, jax.device_count(), peer)
+
+
+def unet_training():
+    """Widths 32 and 64, attention at 16x16: 1.0 million parameters."""
+
+    def peer():
+        from diffusers import UNet2DModel
+
+        network = UNet2DModel(
+            sample_size=SIZE, block_out_channels=(32, 64), layers_per_block=2, norm_num_groups=8,
+            down_block_types=('DownBlock2D', 'AttnDownBlock2D'),
+            up_block_types=('AttnUpBlock2D', 'UpBlock2D'),
+        )  # fmt: skip
+        return torch_training(network, labels=False)
+
+    network = UNet((32, 64), 2, ('none', 'self'), groups=8, head_width=8)
+    return compared('unet_training', network, jax.device_count(), peer)
+
+
+# More devices than cores wait for each other; with threads for all, none waits in vain.
+DEVICES = {'JAX_NUM_CPU_DEVICES': '4', 'PJRT_NPROC': '8'}
+CASES = [Case(dit_training, DEVICES), Case(unet_training, DEVICES)]
