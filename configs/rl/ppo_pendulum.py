@@ -2,7 +2,7 @@
 
 python -m experiments.main --config=configs/rl/ppo_pendulum.py --workdir=runs/ppo_pendulum
 
-500,000 steps in about 15 seconds on 2 CPU cores. Mean of the last 5% of training over 8 seeds: -162,
+500,000 steps in about 15 seconds on 2 CPU cores. Mean of the last 5% over 8 seeds: -162,
 worst seed -174 (perfect play gives about -130, depending on where it starts).
 """
 
