@@ -17,7 +17,7 @@ from flax import struct
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxcv.errors import UserError, choose
+from jaxcv.errors import UserError, choose, construct
 from jaxcv.ops import across
 from jaxcv.rl import dqn, evaluation, pictures, promises, replay, rollout
 from jaxcv.rl import learner as learning
@@ -25,7 +25,7 @@ from jaxcv.rl.envs import make
 from jaxcv.rl.envs.environment import Discrete, blank
 from jaxcv.rl.qnetwork import QNetwork
 from jaxcv.train import Experiment, Optim, optimizer
-from jaxcv.train.config import construct, settings
+from jaxcv.train.config import settings
 
 TYPES = ('', 'bool', 'int8', 'uint8', 'float16')
 

@@ -18,14 +18,14 @@ from flax import struct
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcv.errors import choose
+from jaxcv.errors import choose, construct
 from jaxcv.ops import across
 from jaxcv.rl import distributions, evaluation, normalize, pictures, rollout
 from jaxcv.rl.envs import make
 from jaxcv.rl.learner import Learner
 from jaxcv.rl.networks import ActorCritic
 from jaxcv.train import Experiment, Optim, optimizer
-from jaxcv.train.config import construct, settings
+from jaxcv.train.config import settings
 
 ALGORITHMS = {'ppo': 'PPO', 'trpo': 'TRPO', 'actor_critic': 'ActorCritic', 'reinforce': 'Reinforce'}
 ACTOR_CRITIC = ('shared', 'memory', 'width', 'log_std')

@@ -16,12 +16,12 @@ from flax import struct
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcv.errors import UserError, choose
+from jaxcv.errors import UserError, choose, construct
 from jaxcv.ops import across
 from jaxcv.rl.tabular import exact, history, learn, monte_carlo, pictures, worlds
 from jaxcv.rl.tabular.table import Agent
 from jaxcv.train import Experiment
-from jaxcv.train.config import construct, settings
+from jaxcv.train.config import settings
 
 PLANNERS = ('value_iteration', 'policy_iteration')
 

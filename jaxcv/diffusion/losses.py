@@ -8,7 +8,6 @@ The parameterization makes it the loss of the papers: with 'eps' that of DDPM, w
 one in the space of the output.
 """
 
-import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from jaxcv.diffusion.likelihood import mean, step_bits
 from jaxcv.diffusion.parameterization import Network, Parameterization, split
 from jaxcv.diffusion.process import Level, Process, Time, noised, normal, snr, variances
-from jaxcv.errors import UserError, choose
+from jaxcv.errors import UserError, choose, construct
 
 Images = Float[Array, 'b *s']
 Weighting = Callable[[Level, Parameterization], Float[Array, 'b']]
@@ -85,9 +84,7 @@ WEIGHTINGS = {'even': lambda: even, 'min_snr': min_snr, 'p2': p2, 'edm': edm}
 def weighting(name: str, **fields: float) -> Weighting:
     """By name, with the fields of its function: weighting('min_snr', limit=5.0)."""
     function = WEIGHTINGS[choose(name, WEIGHTINGS, 'the weighting')]
-    for field in fields:
-        choose(field, inspect.signature(function).parameters, f'a field of weighting {name!r}')
-    return function(**fields)
+    return construct(function, fields, f'weighting {name!r}')
 
 
 def simple(

@@ -4,7 +4,6 @@ A discrete schedule is computed once, in double precision on the host: alpha_bar
 alpha = sqrt(alpha_bar) and sigma = sqrt(1 - alpha_bar).
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +19,7 @@ from jaxcv.diffusion.process import (
     uniform,
     uniform_index,
 )
-from jaxcv.errors import UserError, choose
+from jaxcv.errors import UserError, choose, construct
 
 AlphaBar = Float[np.ndarray, 'T']
 Draw = Callable[[Key[Array, 'b']], Float[Array, 'b']]
@@ -184,21 +183,13 @@ def process(
         raise UserError(f'zero_snr changes discrete schedules, but the process is {name!r}')
     if draw is not None:
         fields['draw'] = drawing(**draw)
-    check(function, fields, f'process {name!r}')
+    made = construct(function, fields, f'process {name!r}')
     if name in CONTINUOUS:
-        return function(**fields)
-    alpha_bar = function(**fields)
-    return discrete(zero_terminal_snr(alpha_bar) if zero_snr else alpha_bar)
+        return made
+    return discrete(zero_terminal_snr(made) if zero_snr else made)
 
 
 def drawing(name: str, **fields: float) -> Draw:
     """Times to train at, by name."""
     function = DRAWS[choose(name, DRAWS, 'the draw of times')]
-    check(function, fields, f'draw {name!r}')
-    return function(**fields)
-
-
-def check(function: Callable, fields: Mapping[str, Any], what: str) -> None:
-    """An error that names a field which the function does not have."""
-    for field in fields:
-        choose(field, inspect.signature(function).parameters, f'a field of {what}')
+    return construct(function, fields, f'draw {name!r}')

@@ -4,7 +4,7 @@ n steps then evaluate the network n times, at the first n levels. Each level's s
 entry, never an index minus T // n.
 """
 
-import inspect
+from functools import partial
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ from jax import numpy as jnp
 from jaxtyping import Float
 
 from jaxcv.diffusion.process import Level, Process, Time
-from jaxcv.errors import UserError, choose
+from jaxcv.errors import UserError, choose, construct
 
 
 def path(process: Process, times: Time) -> Level:
@@ -151,6 +151,4 @@ SPACINGS = {
 def levels(name: str, process: Process, n: int, **fields: float) -> Level:
     """By name, with the fields of its function: levels('karras', process, 20, rho=5.0)."""
     function = SPACINGS[choose(name, SPACINGS, 'the spacing')]
-    for field in fields:
-        choose(field, inspect.signature(function).parameters, f'a field of spacing {name!r}')
-    return function(process, n, **fields)
+    return construct(partial(function, process, n), fields, f'spacing {name!r}')

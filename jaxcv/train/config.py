@@ -137,21 +137,6 @@ def differences(old: Mapping, new: Mapping, prefix: str = '') -> list[str]:
     return found
 
 
-def construct(function, fields: Mapping, where: str):
-    """`function(**fields)` with the fields of config section `where` checked against it."""
-    if dataclasses.is_dataclass(function):
-        known = [f.name for f in dataclasses.fields(function)]
-    else:
-        known = list(
-            function.__code__.co_varnames[
-                : function.__code__.co_argcount + function.__code__.co_kwonlyargcount
-            ]
-        )
-    for name in fields:
-        choose(name, known, f'a field of {where}')
-    return function(**fields)
-
-
 def _open(config, section):
     """Whether a section has a `name`, or is `model`: its fields are those of what it names, and
     the experiment checks them when it builds."""

@@ -3,7 +3,7 @@
 import ml_collections
 import pytest
 
-from jaxcv.errors import UserError
+from jaxcv.errors import UserError, construct
 from jaxcv.train import config as configs
 
 FILE = """
@@ -97,6 +97,6 @@ def test_construct_names_the_field():
     def model(width, depth=2):
         return width * depth
 
-    assert configs.construct(model, {'width': 3}, 'config.model') == 6
+    assert construct(model, {'width': 3}, 'config.model') == 6
     with pytest.raises(UserError, match=r"field of config\.model is 'widht'.*'width'"):
-        configs.construct(model, {'widht': 3}, 'config.model')
+        construct(model, {'widht': 3}, 'config.model')

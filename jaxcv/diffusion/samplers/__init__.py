@@ -1,6 +1,5 @@
 """Methods for `jaxcv.diffusion.sampling.sample`, by name: each of them works on any process."""
 
-import inspect
 from collections.abc import Callable, Mapping
 
 from jaxcv.diffusion.samplers import (
@@ -14,7 +13,7 @@ from jaxcv.diffusion.samplers import (
 )
 from jaxcv.diffusion.samplers.ddim import invert
 from jaxcv.diffusion.sampling import Sampler
-from jaxcv.errors import choose
+from jaxcv.errors import choose, construct
 
 SAMPLERS: Mapping[str, Callable[..., Sampler]] = {
     'ddpm': ddpm.ddpm,
@@ -37,9 +36,7 @@ SAMPLERS: Mapping[str, Callable[..., Sampler]] = {
 def sampler(name: str, **fields) -> Sampler:
     """By name, with the fields of its function: sampler('ddim', eta=0.5)."""
     function = SAMPLERS[choose(name, SAMPLERS, 'the sampler')]
-    for field in fields:
-        choose(field, inspect.signature(function).parameters, f'a field of sampler {name!r}')
-    return function(**fields)
+    return construct(function, fields, f'sampler {name!r}')
 
 
 __all__ = ['SAMPLERS', 'invert', 'sampler']
