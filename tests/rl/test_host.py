@@ -225,8 +225,10 @@ if sys.argv[1] == 'kill':
     os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[1] == 'interrupt':
     action = jax.numpy.zeros(4, 'int32')
-    step = lambda state, _: (envs.step(keys, state, action).state, None)
-    jax.block_until_ready(jax.jit(lambda state: jax.lax.scan(step, state, None, 1000))(state))
+    def step(state, i):
+        jax.debug.callback(lambda i: print('step', i, flush=True), i)
+        return envs.step(keys, state, action).state, None
+    jax.block_until_ready(jax.jit(lambda s: jax.lax.scan(step, s, jax.numpy.arange(1000)))(state))
 """
 
 
@@ -244,7 +246,7 @@ def test_nothing_is_left_behind(end):
     workers = [int(pid) for pid in child.stdout.readline().split()]
     assert len(workers) == 2 and child.pid not in workers
     if end == 'interrupt':
-        time.sleep(2)  # until the program runs
+        child.stdout.readline()  # the program runs
         os.killpg(child.pid, signal.SIGINT)  # as Ctrl-C does: to parent and workers
     trace = child.communicate(timeout=60)[1]
     assert (end == 'interrupt') == ('KeyboardInterrupt' in trace)
