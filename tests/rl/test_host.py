@@ -217,6 +217,7 @@ from functools import partial
 import jax, numpy as np
 from toy_simulators import Counter
 from jaxcv.rl.envs.host import simulators
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 envs = simulators('toy', partial(Counter, shape=(5,), seconds=0.01), workers=2)
 keys = jax.random.split(jax.random.key(0), 4)
 seen, state = envs.reset(keys)
