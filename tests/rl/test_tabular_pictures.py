@@ -59,3 +59,8 @@ def test_curves():
     lines = {'error': {'one': (x, 1 / x), 'two': (x, 2 / x)}, 'return': {'one': (x, -100 / x)}}
     made = pictures.curves(lines, {'return': (0.0, 'optimal')})
     assert made.pixels.shape[1] > made.pixels.shape[0]
+
+
+def test_curves_of_episodes_of_which_none_has_ended():
+    made = pictures.curves({'return': {'one': ([], [])}}, {'return': (0.0, 'optimal')})
+    assert made.pixels.size > 0

@@ -113,8 +113,9 @@ def curves(
         if 'error' in quantity:
             axes.set_yscale('log')
         else:
-            heights = [np.asarray(y, float) for _, y in each.values()]
-            fit(axes, np.concatenate(heights), levels.get(quantity, (-np.inf,))[0])
+            heights = np.concatenate([np.asarray(y, float) for _, y in each.values()])
+            if heights.size:  # no episode may have ended yet
+                fit(axes, heights, levels.get(quantity, (-np.inf,))[0])
         axes.set(xlabel=xlabel, title=quantity)
         axes.grid(color='#eeeeee', linewidth=0.8)
         axes.set_axisbelow(True)
