@@ -109,12 +109,12 @@ def curves(
         if quantity in levels:
             height, name = levels[quantity]
             axes.axhline(height, color='#777777', linewidth=1.2, linestyle=(0, (4, 3)), label=name)
-        axes.set_xscale('log')
-        if 'error' in quantity:
-            axes.set_yscale('log')
-        else:
-            heights = np.concatenate([np.asarray(y, float) for _, y in each.values()])
-            if heights.size:  # no episode may have ended yet
+        heights = np.concatenate([np.asarray(y, float) for _, y in each.values()])
+        if heights.size:  # no episode may have ended yet
+            axes.set_xscale('log')
+            if 'error' in quantity:
+                axes.set_yscale('log')
+            else:
                 fit(axes, heights, levels.get(quantity, (-np.inf,))[0])
         axes.set(xlabel=xlabel, title=quantity)
         axes.grid(color='#eeeeee', linewidth=0.8)
