@@ -7,8 +7,8 @@ from flax import linen
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcv.diffusion.networks.transformer import SelfAttention
 from jaxcv.errors import UserError
+from jaxcv.nn.attention import SelfAttention
 from jaxcv.nn.conv import Conv
 from jaxcv.nn.group_norm import GroupNorm
 from jaxcv.nn.residual import Downsample, ResidualBlock

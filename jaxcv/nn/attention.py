@@ -7,6 +7,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxcv.errors import UserError
+from jaxcv.nn.group_norm import GroupNorm
 
 INIT = linen.initializers.xavier_uniform()
 
@@ -97,3 +98,28 @@ def attend(
         scores = jnp.where(mask, scores, jnp.finfo(jnp.float32).min)
     weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
     return jnp.einsum('bhnm,bhmd->bhnd', weights, value).swapaxes(1, 2)
+
+
+class SelfAttention(linen.Module):
+    """x + attention(norm(x)) over all positions of an image."""
+
+    head_width: int
+    groups: int | None = 32  # None: no norm
+    epsilon: float = 1e-5
+    implementation: str | None = None
+    dtype: jnp.dtype | None = None
+
+    @linen.compact
+    def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h w c']:
+        b, h, w, c = x.shape
+        y = x
+        if self.groups is not None:
+            y = GroupNorm(self.groups, self.epsilon, self.dtype, name='norm')(y)
+        y = Attention(
+            c // self.head_width,
+            self.head_width,
+            implementation=self.implementation,
+            dtype=self.dtype,
+            name='attention',
+        )(y.reshape(b, h * w, c))
+        return x + y.reshape(x.shape)

@@ -80,31 +80,6 @@ class Block(linen.Module):
         return linen.LayerNorm(self.epsilon, dtype=self.dtype, name=name)
 
 
-class SelfAttention(linen.Module):
-    """x + attention(norm(x)) over all positions of an image."""
-
-    head_width: int
-    groups: int | None = 32  # None: no norm
-    epsilon: float = 1e-5
-    implementation: str | None = None
-    dtype: jnp.dtype | None = None
-
-    @linen.compact
-    def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h w c']:
-        b, h, w, c = x.shape
-        y = x
-        if self.groups is not None:
-            y = GroupNorm(self.groups, self.epsilon, self.dtype, name='norm')(y)
-        y = Attention(
-            c // self.head_width,
-            self.head_width,
-            implementation=self.implementation,
-            dtype=self.dtype,
-            name='attention',
-        )(y.reshape(b, h * w, c))
-        return x + y.reshape(x.shape)
-
-
 class SpatialTransformer(linen.Module):
     """Transformer blocks over all positions of an image, which also attend to tokens
     (Rombach et al., 2022): x + project_out(blocks(project_in(norm(x))))."""
