@@ -1,4 +1,6 @@
-"""Training steps of the networks of diffusion against diffusers', AdamW, batch 16 of 32x32x3."""
+"""Networks of diffusion against diffusers', training and drawing 16 images of 32x32x3."""
+
+import tempfile
 
 import jax
 import numpy as np
@@ -8,7 +10,9 @@ from jax import numpy as jnp
 from benchmarks.case import Case
 from benchmarks.record import record
 from benchmarks.timing import alternate
+from jaxcv.diffusion import diffusers, guidance, parameterization, samplers, schedules, spacing
 from jaxcv.diffusion.networks import Condition, DiT, UNet
+from jaxcv.diffusion.sampling import sample
 from jaxcv.ops import across
 from jaxcv.train.update import update
 
@@ -119,6 +123,88 @@ def unet_training():
     return compared('unet_training', network, jax.device_count(), peer)
 
 
+def dit_sampling():
+    """50 steps of DDIM from the same noise with the same weights, which end in the same images."""
+    steps = 50
+    network = DiT(CLASSES, patch=4, width=96, depth=5, heads=6, embed_per_block=True)
+    process = schedules.process('linear')
+    levels = spacing.levels('trailing', process, steps)
+    labels, ddim = jnp.arange(BATCH) % CLASSES, samplers.sampler('ddim')
+    noise = jnp.asarray(batch()['x'])
+
+    def sampling(variables):
+        def draw(variables, x, labels):
+            def apply(x, time, condition):
+                return network.apply(variables, x, time, condition)
+
+            told = Condition(label=labels)
+            found = parameterization.denoiser(parameterization.eps(), apply)
+            keys = jax.random.split(jax.random.key(0), len(x))
+            return sample(ddim, guidance.conditioned(found, told), levels, x, keys)[0]
+
+        count = jax.device_count()
+        parts = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), (noise, labels))
+        mapped = jax.pmap(draw, in_axes=(None, 0, 0))
+        return lambda: mapped(variables, *parts)
+
+    try:
+        import torch
+
+        there = torch_dit()
+    except ImportError:
+        condition = Condition(label=labels)
+        variables = jax.jit(network.init)(jax.random.key(0), noise, jnp.zeros(BATCH), condition)
+        (ours,) = alternate(sampling(variables))
+        return record('dit_sampling', ours, None, 'diffusers')
+    with tempfile.TemporaryDirectory() as folder:
+        there.save_pretrained(folder)
+        network, variables = diffusers.load(folder)
+    here, there = sampling(variables), torch_sampling(there, noise, labels, steps)
+    apart = np.abs(np.asarray(here()).reshape(noise.shape) - there().permute(0, 2, 3, 1).numpy())
+    ours, theirs = alternate(here, there, repeats=10, pause=0.2)
+    peer = f'diffusers, torch {torch.__version__.split("+")[0]}, 2 threads'
+    return record('dit_sampling', ours, theirs, peer, {'largest_difference': float(apart.max())})
+
+
+def torch_dit():
+    """Its output layer starts at zero, which would draw nothing: here nothing does."""
+    import torch
+    from diffusers import DiTTransformer2DModel
+
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    network = DiTTransformer2DModel(
+        num_attention_heads=6, attention_head_dim=16, in_channels=3, num_layers=5,
+        sample_size=SIZE, patch_size=4, num_embeds_ada_norm=CLASSES,
+    )  # fmt: skip
+    with torch.no_grad():
+        for weight in network.parameters():
+            if not weight.any():
+                weight.normal_(0, 0.02)
+    return network.eval()
+
+
+def torch_sampling(network, noise, labels, steps):
+    """The loop of diffusers' pipelines."""
+    import torch
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler(clip_sample=False, timestep_spacing='trailing')
+    scheduler.set_timesteps(steps)
+    start = torch.tensor(np.asarray(noise)).permute(0, 3, 1, 2).contiguous()
+    labels = torch.tensor(np.asarray(labels))
+
+    def draw():
+        x = start
+        with torch.no_grad():
+            for time in scheduler.timesteps:
+                output = network(x, time.expand(len(x)), class_labels=labels).sample
+                x = scheduler.step(output, time, x).prev_sample
+        return x
+
+    return draw
+
+
 # More devices than cores wait for each other; with threads for all, none waits in vain.
 DEVICES = {'JAX_NUM_CPU_DEVICES': '4', 'PJRT_NPROC': '8'}
-CASES = [Case(dit_training, DEVICES), Case(unet_training, DEVICES)]
+CASES = [Case(case, DEVICES) for case in (dit_training, unet_training, dit_sampling)]

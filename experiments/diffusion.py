@@ -1,16 +1,19 @@
 """Diffusion: a network learns what noise hides, and pictures are drawn; see `jaxcv.diffusion`.
 
-`config.process`       how pictures become noise: name and fields of `schedules.process`
-`config.model`         the network (unet, dit) and its fields
-`config.objective`     what it learns: the fields of `Objective`
-`config.sampler`       how pictures are drawn: the fields of `Drawing`
-`config.needs.judge`   a classifier that scores the pictures (optional)
-`config.needs.stage`   an autoencoder in whose latents all of this happens (optional)
+`config.process`            how pictures become noise: name and fields of `schedules.process`
+`config.model`              the network (unet, dit) and its fields
+`config.objective`          what it learns: the fields of `Objective`
+`config.sampler`            how pictures are drawn: the fields of `Drawing`
+`config.latents.path`       what `experiments.encode` made of the pictures (optional)
+`config.needs.judge`        a classifier that scores the pictures (optional)
+`config.needs.stage`        an autoencoder in whose latents all of this happens (optional)
+`config.needs.classifier`   a classifier of noisy pictures, to guide by (optional)
+`config.needs.weak`         a weaker network of the same kind, to guide by (optional)
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -18,11 +21,15 @@ import numpy as np
 from jax import numpy as jnp
 
 from jaxcv import data
-from jaxcv.data import augment
-from jaxcv.diffusion import editing, losses, networks, parameterization, pictures, schedules
+from jaxcv.autoencoder.stage import Stage, plain
+from jaxcv.data import augment, encoded
 from jaxcv.diffusion import judge as judging
-from jaxcv.diffusion.drawing import Drawing, drawing
+from jaxcv.diffusion import losses, masks, networks, parameterization, pictures, schedules
+from jaxcv.diffusion.drawing import Drawing, Guides, drawing
+from jaxcv.diffusion.gallery import Real, gallery
+from jaxcv.diffusion.guidance import Conditional
 from jaxcv.diffusion.networks import Condition
+from jaxcv.diffusion.networks.classifier import Guide, require
 from jaxcv.errors import UserError, construct
 from jaxcv.ops import across
 from jaxcv.train import Experiment, Optim, optimizer
@@ -31,13 +38,8 @@ from jaxcv.train.config import settings
 
 BATCH = 256  # pictures drawn at once
 FEW = 8  # pictures of one kind that are shown
-SCALES = (1.0, 2.0, 4.0, 8.0)  # of the guidance that is shown
-CAPTIONS = {
-    'samples': 'Drawn pictures; a row for each class, if the network is told classes',
-    'guidance': f'The same noise with guidance {", ".join(f"{s:g}" for s in SCALES)}',
-    'inversion': 'Real pictures, the noise they come from, and what it becomes',
-    'inpainting': 'Real pictures, what is known of them, and how they are completed',
-}
+ROWS = 10  # classes of which pictures are shown, at most
+SWEPT = ('accuracy', 'precision', 'recall', 'frechet')  # shown for several scales of guidance
 
 
 @dataclass(frozen=True)
@@ -49,41 +51,33 @@ class Objective:
     learned_variance: bool = False
     labels: bool = False  # whether the network is told the class
     drop: float = 0.1  # how many labels training hides, so that guidance has something to leave
-
-
-class Stage(NamedTuple):
-    """An autoencoder, as a run that needs it receives it."""
-
-    encode: Callable  # (images [b h w c] in [-1, 1], keys [b]) -> latents of unit variance
-    decode: Callable  # latents -> images
+    fills: bool = False  # whether it is shown a part of the picture, and learns to fill in the rest
 
 
 class Diffusion(NamedTuple):
     """What a run that needs this one receives."""
 
-    denoise: Callable  # (x, level, Condition) -> Prediction
+    denoise: Conditional  # (x, level, Condition) -> Prediction
     process: Any
     shape: tuple[int, ...]  # of one x
     null: int | None  # the number of the null class, if there are classes
 
 
-def build(config, judge=None, stage: Stage | None = None) -> Experiment:
+def build(
+    config, judge=None, stage: Stage | None = None, classifier: Guide | None = None, weak=None
+):
     train, optim = settings(config), Optim(**config.optim.to_dict())
     objective = construct(Objective, config.objective.to_dict(), 'config.objective')
     images = loaded(config.data, objective)
-    stage = stage or Stage(lambda images, keys: images, lambda x: x)
     process = schedules.process(**config.process.to_dict())
     parameterization.require(objective.name, process)
+    meaning = parameterization.parameterization(objective.name)
     null = len(images.classes) if objective.labels else None
     network = networks.network(
         num_classes=null, learn_sigma=objective.learned_variance, **config.model.to_dict()
     )
-    meaning = parameterization.parameterization(objective.name)
-    shape = jax.eval_shape(
-        stage.encode,
-        unit({'image': images[0]['image'][None]}),
-        jax.random.split(jax.random.key(0), 1),
-    ).shape[1:]
+    stage = stage or plain
+    shape = shape_of(stage, images, objective)
 
     def denoiser(params):
         def apply(x, time, condition):
@@ -91,8 +85,9 @@ def build(config, judge=None, stage: Stage | None = None) -> Experiment:
 
         return parameterization.denoiser(meaning, apply, objective.learned_variance)
 
+    lesson = lessons(process, stage, objective, config.data.augment, null)
     training = train_step(
-        lessons(process, meaning, network, objective, config.data.augment, stage, null),
+        loss(process, meaning, network, objective, lesson),
         optimizer(optim, train.steps),
         accumulate=train.accumulate,
         precision=train.precision,
@@ -101,40 +96,62 @@ def build(config, judge=None, stage: Stage | None = None) -> Experiment:
     )
 
     def init(key):
-        x, none = (
-            jnp.zeros((1, *shape)),
-            Condition(label=None if null is None else jnp.zeros(1, int)),
+        x = jnp.zeros((1, *shape))
+        told = Condition(
+            label=None if null is None else jnp.zeros(1, int),
+            image=masks.nothing(x.shape) if objective.fills else None,
         )
-        return training.init(network.init(key, x, jnp.zeros(1), none)['params'])
+        return training.init(network.init(key, x, jnp.zeros(1), told)['params'])
 
     how = construct(Drawing, config.sampler.to_dict(), 'config.sampler')
-    draw = drawing(how, process, denoiser, shape, null)
+    guides = guided_by(weak, classifier, config.process, shape)
+    draw = drawing(how, process, denoiser, shape, null, objective.fills, guides)
+    scores = scorer(judge, images, how, draw, stage, null) if judge else None
     return Experiment(
         init=init,
         step=training.step,
-        batches=data.batches(images, train.batch_size),
-        evaluate=judgement(judge, images, how.count, draw, stage, null) if judge else None,
-        show=gallery(draw, images, stage, null),
+        batches=data.batches(stored(config, stage) or images, train.batch_size),
+        evaluate=evaluations(scores) if judge else None,
+        show=exhibition(draw, images, how, stage, null, objective.fills, scores),
         export=lambda state: Diffusion(denoiser(state.eval_params()), process, shape, null),
     )
 
 
-def lessons(process, meaning, network, objective, distortions, stage, null):
-    """The training loss: pictures, distorted, made noisy; labels, some of them hidden."""
+def lessons(process, stage, objective, distortions, null):
+    """(batch, keys) -> what is noisy, and what the network is told: pictures, distorted, or their
+    latents; labels, some of them hidden; a part of the picture."""
     distort = augment.compose(*(partial(getattr(augment, n), **f) for n, f in distortions.items()))
+
+    def latents(batch, keys):
+        if 'image' not in batch:
+            return stage.sample(batch, keys[:, 1])
+        images = 2 * distort((unit(batch) + 1) / 2, keys[:, 0]) - 1
+        return stage.encode(images, keys[:, 1])
+
+    def lesson(batch, keys):
+        keys = jax.vmap(partial(jax.random.split, num=5))(keys)
+        label = image = None
+        if null is not None:
+            hidden = jax.vmap(lambda key: jax.random.bernoulli(key, objective.drop))(keys[:, 3])
+            label = jnp.where(hidden, null, batch['label'])
+        x0 = latents(batch, keys)
+        if objective.fills:
+            image = masks.known(x0, masks.draw(keys[:, 4], *x0.shape[1:3]))
+        return losses.lesson(process, x0, keys[:, 2]), Condition(label=label, image=image)
+
+    return lesson
+
+
+def loss(process, meaning, network, objective, lessons):
+    """The training loss."""
     weighting = losses.weighting(objective.weighting)
 
     def loss(params, aux, batch, keys):
-        keys = jax.vmap(partial(jax.random.split, num=5))(keys)
-        images = 2 * distort((unit(batch) + 1) / 2, keys[:, 0]) - 1
-        lesson = losses.lesson(process, stage.encode(images, keys[:, 1]), keys[:, 2])
-        condition = Condition()
-        if null is not None:
-            hidden = jax.vmap(lambda key: jax.random.bernoulli(key, objective.drop))(keys[:, 3])
-            condition = Condition(label=jnp.where(hidden, null, batch['label']))
+        keys = jax.vmap(jax.random.split)(keys)
+        lesson, condition = lessons(batch, keys[:, 0])
 
         def apply(x, time, condition):
-            return network.apply({'params': params}, x, time, condition, True, keys[:, 4])
+            return network.apply({'params': params}, x, time, condition, True, keys[:, 1])
 
         if objective.learned_variance:
             value = losses.hybrid(process, meaning, apply, lesson, condition, weighting)
@@ -145,82 +162,98 @@ def lessons(process, meaning, network, objective, distortions, stage, null):
     return loss
 
 
-def judgement(judge, images, count, draw, stage, null):
-    """Scores of as many pictures as real ones, with the averaged parameters and without."""
-    batch = first(images, count or len(images))
+def scorer(judge, images, how, draw, stage, null):
+    """(params, key, scale of the guidance, if not that of `how`) -> scores of as many pictures as
+    real ones."""
+    batch = first(images, how.count or len(images))
     labels, count = labels_of(batch), len(batch['image'])
     parts = -(-count // BATCH)
     size = -(-count // parts)
     filled = jnp.pad(labels, (0, parts * size - count)).reshape(parts, size)
     real = jax.jit(partial(judging.seen, judge.apply))(judge.variables, unit(batch))
     floor = judging.frechet_floor(real.features, jax.random.key(0))
+    told = null is not None or how.classifier
 
     @jax.jit
-    def look(params, labels, keys):
+    def look(params, labels, keys, scale):
         labels, keys = across.split((labels, keys))
-        drawn = stage.decode(draw.sample(params, labels, keys)[0])
+        drawn = stage.decode(draw.sample(params, labels, keys, scale)[0])
         return across.whole(judging.seen(judge.apply, judge.variables, drawn))
 
     @jax.jit
     def score(fake, key):
-        found = judging.judged(fake, real, key, None if null is None else labels)
+        found = judging.judged(fake, real, key, labels if told else None)
         return found | {'frechet_ratio': found['frechet'] / floor}
 
-    def scores(params_of, state, key):
+    def scores(params, key, scale=None):
         keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(parts * size))
         keys = keys.reshape(parts, size)
-        found = [look(params_of(state), filled[i], keys[i]) for i in range(parts)]
+        found = [look(params, filled[i], keys[i], scale) for i in range(parts)]
         return score(jax.tree.map(lambda *xs: jnp.concatenate(xs)[:count], *found), key)
 
+    return scores
+
+
+def evaluations(scores):
+    """With the averaged parameters and without."""
     return {
-        '': partial(scores, lambda state: state.eval_params()),
-        'unaveraged': partial(scores, lambda state: state.params),
+        '': lambda state, key: scores(state.eval_params(), key),
+        'unaveraged': lambda state, key: scores(state.params, key),
     }
 
 
-def gallery(draw, images, stage, null):
-    """Pictures of every class, how they come about, what guidance does, and edits of real ones."""
-    classes, batch = max(len(images.classes), 1), first(images, FEW)
-    real, own = unit(batch), labels_of(batch)
-    kept = jnp.ones((), bool).repeat(real.shape[2]).at[real.shape[2] // 2 :].set(False)
-
-    @jax.jit
-    def shown(state, key):
-        params, keys = state.eval_params(), jax.random.split(key, FEW * classes)
-        labels, few = jnp.repeat(jnp.arange(classes), FEW), keys[:FEW]
-        x0 = stage.encode(real, few)
-        mixed = labels[::classes]
-        made = {
-            'samples': draw.sample(params, labels, keys)[0],
-            'strip': draw.sample(params, mixed, few, watch=lambda step: step.prediction.x0)[1],
-            'inversion': jnp.stack([x0, *draw.invert(params, own, x0)]),
-        }
-        if null is not None:
-            made['guidance'] = jax.lax.map(
-                lambda scale: draw.sample(params, mixed, few, scale)[0], jnp.array(SCALES)
-            )
-        made = jax.tree.map(lambda x: decoded(stage, x), made)
-        if x0.shape == real.shape:
-            fill = draw.sample(params, own, few, change=editing.keep(x0, kept[:, None]))[0]
-            made['inpainting'] = jnp.stack([x0, jnp.where(kept[:, None], x0, 0), fill])
-        return made
+def exhibition(draw, images, how, stage, null, fills, scores):
+    """The gallery, and what guidance does to the scores."""
+    batch = first(images, FEW)
+    real = Real(unit(batch), labels_of(batch))
+    classes = min(max(len(images.classes), 1), ROWS)
+    shown = gallery(draw, stage, real, classes, null, fills)
 
     def show(state, key):
-        made = jax.device_get(shown(state, key))
-        strip = made.pop('strip')
-        media = {
-            name: pictures.rows(x.reshape(-1, *x.shape[-3:]), FEW, CAPTIONS[name])
-            for name, x in made.items()
-        }
-        return media | {'strip': pictures.strip(strip, 'The predicted picture, as the noise goes')}
+        params = state.eval_params()
+        media = shown(params, key)
+        if scores and how.scales:
+            found = [jax.device_get(scores(params, key, scale)) for scale in how.scales]
+            rows = {name: [float(row[name]) for row in found] for name in SWEPT if name in found[0]}
+            media['guidance_scores'] = pictures.sweep(how.scales, rows, 'Scores by guidance')
+        return media
 
     return show
 
 
-def decoded(stage, x):
-    """Pictures of latents with any leading axes."""
-    flat = stage.decode(x.reshape(-1, *x.shape[-3:]))
-    return flat.reshape(*x.shape[:-3], *flat.shape[1:])
+def guided_by(weak, classifier, section, shape):
+    """Networks that guide, if they know what this one draws."""
+    if classifier:
+        require(classifier, section.to_dict(), shape)
+    if weak and weak.shape != shape:
+        raise UserError(f'config.needs.weak draws {weak.shape}, but is to guide {shape}')
+    return Guides(weak and weak.denoise, classifier and classifier.log_prob)
+
+
+def stored(config, stage):
+    """What the stage made of the training images and a command wrote, if the config names it."""
+    path = config.get('latents', {}).get('path')
+    if not path:
+        return None
+    if config.data.augment:
+        raise UserError(
+            'config.data.augment distorts pictures, but config.latents.path holds latents of'
+            ' undistorted ones: leave out one of the two'
+        )
+    encoded.require(Path(path), stage.fingerprint)
+    return data.load('encoded', 'train', path=path)
+
+
+def shape_of(stage, images, objective):
+    """The shape of what is noisy."""
+    example = unit({'image': images[0]['image'][None]})
+    keys = jax.random.split(jax.random.key(0), 1)
+    shape = jax.eval_shape(stage.encode, example, keys).shape[1:]
+    if objective.fills and shape != example.shape[1:]:
+        raise UserError(
+            'config.objective.fills needs pictures, but config.needs.stage makes latents of them'
+        )
+    return shape
 
 
 def first(images, count):

@@ -4,6 +4,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+from jaxcv.data import encoded
 from jaxcv.data.dataset import Dataset, MappedSource
 from jaxcv.data.folder import folder
 from jaxcv.data.npz import npz
@@ -24,22 +25,20 @@ def load(
 ) -> Dataset:
     """One split, 'train' or 'test', of the data set `name`.
 
-    `name`: 'digits', 'faces', 'patches' or 'shapes', which ship with the dependencies; 'folder' or
-    'npz', found at `path`; or any name of tensorflow-datasets ('mnist', 'cifar10',
-    'name/config:1.0.0'), whose other splits and slices ('validation', 'train[:20%]') work too.
-    Without a test split, 'test' is its validation split or else a fixed tenth of the training data.
+    `name`: 'digits', 'faces', 'patches' or 'shapes', which ship with the dependencies; 'folder',
+    'npz' or 'encoded' (what `jaxcv.data.encoded` stored), found at `path`; or any name of
+    tensorflow-datasets ('mnist', 'cifar10', 'name/config:1.0.0'), whose other splits and slices
+    ('validation', 'train[:20%]') work too. Without a test split, 'test' is its validation split or
+    else a fixed tenth of the training data.
 
     `image_size` (or (height, width)) resizes the short side and crops the middle of each `image`
     (and of nothing else: boxes and masks stay). Patches and shapes are made at 32 or 64 instead.
     `data_dir` holds prepared data: by default $TFDS_DATA_DIR or ~/tensorflow_datasets.
     """
-    if name in ('folder', 'npz'):
-        choose(split, ('train', 'test'), 'split')
+    if name in ('encoded', 'folder', 'npz'):
         if path is None:
-            raise UserError(f'data {name!r} needs data.path, the {name} to read')
-        if name == 'folder':
-            return folder(Path(path).expanduser(), split, image_size)
-        return _resized(npz(Path(path).expanduser(), split), image_size)
+            raise UserError(f'data {name!r} needs data.path, where it lies')
+        return _found(name, Path(path).expanduser(), split, image_size)
     data_dir = Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets')
     data_dir = data_dir.expanduser()
     if name in EMBEDDED:
@@ -51,6 +50,18 @@ def load(
     from jaxcv.data.catalog import catalog
 
     return _resized(catalog(name, split, data_dir), image_size)
+
+
+def _found(name, path, split, image_size):
+    """What a path leads to."""
+    if name == 'encoded':
+        if image_size is not None:
+            raise UserError('image_size is not for encoded data, which keeps the size it has')
+        return encoded.read(path, split)
+    choose(split, ('train', 'test'), 'split')
+    if name == 'folder':
+        return folder(path, split, image_size)
+    return _resized(npz(path, split), image_size)
 
 
 def _made_at(name, image_size):

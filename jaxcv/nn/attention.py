@@ -7,6 +7,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxcv.errors import UserError
+from jaxcv.nn import cached
 from jaxcv.nn.group_norm import GroupNorm
 
 INIT = linen.initializers.xavier_uniform()
@@ -82,22 +83,13 @@ def attend(
     """softmax(q k^T / sqrt(d)) v per head, the softmax in float32.
 
     `implementation` is that of `jax.nn.dot_product_attention`: 'xla', or 'cudnn' (flash attention
-    on NVIDIA cards, for half precision). None is 'xla', but on CPU its layout makes XLA transpose
-    the scores: there heads go first, which trains 3 times as fast (256 tokens, 8 heads of 8).
+    on NVIDIA cards, for half precision). None is 'xla', but on CPU `jaxcv.nn.cached`, which trains
+    4 times as fast (256 tokens, 8 heads of 8) and has no forward-mode derivative.
     """
-    if mask is not None:
-        mask = mask[:, None, None, :]
-    if implementation is not None or jax.default_backend() != 'cpu':
-        return jax.nn.dot_product_attention(
-            query, key, value, mask=mask, implementation=implementation
-        )
-    query = query * query.shape[-1] ** -0.5
-    query, key, value = (x.swapaxes(1, 2) for x in (query, key, value))
-    scores = jnp.einsum('bhnd,bhmd->bhnm', query, key, preferred_element_type=jnp.float32)
-    if mask is not None:
-        scores = jnp.where(mask, scores, jnp.finfo(jnp.float32).min)
-    weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
-    return jnp.einsum('bhnm,bhmd->bhnd', weights, value).swapaxes(1, 2)
+    if implementation is None and jax.default_backend() == 'cpu':
+        return cached.attend(query, key, value, mask)
+    mask = None if mask is None else mask[:, None, None, :]
+    return jax.nn.dot_product_attention(query, key, value, mask=mask, implementation=implementation)
 
 
 class SelfAttention(linen.Module):

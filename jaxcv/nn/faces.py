@@ -21,8 +21,9 @@ FEW_GROUPS = 8
 FEW_TAPS = 64
 # Bytes of patches up to which the product over patches wins: what a cache holds. Measured in a
 # scan on two cores: 10x10x4, 16 features, batch 64: 0.20 ms against 0.30; 64x64x16, batch 1, kernel
-# gradient: 0.7 against 3.6; but 16x16x64, batch 16 (9 MB): 3.8 against 2.8.
-CACHED = 2_500_000
+# gradient: 0.7 against 3.6; but 16x16x64, batch 16 (9 MB): 3.8 against 2.8, and as loses batch 4
+# (2.4 MB) in the U-Net of `benchmarks/diffusion.py`, but for the kernel gradient.
+CACHED = {'y': 1_000_000, 'x': 1_000_000, 'k': 2_500_000}
 # The kernel gradient is a convolution whose channels are the samples. It is the slower with few
 # samples, and with few channels under much output: 10x10x4, 16 features, batch 1024: 3.7 ms
 # against 1.6; 34x34x3, 32 features, batch 128: 21 against 4.5; but batch 64 of the first: 0.11
@@ -91,7 +92,7 @@ def by_patches(role: str, a, b, geometry: Geometry) -> bool:
     if role == 'k' and samples > FEW_SAMPLES:
         return channels <= FEW_CHANNELS and b.size >= MUCH_OUTPUT
     numbers = samples * math.prod(positions) * math.prod(geometry.taps) * channels
-    return numbers * image.dtype.itemsize <= CACHED
+    return numbers * image.dtype.itemsize <= CACHED[role]
 
 
 def input_gradient(k, y, geometry: Geometry):

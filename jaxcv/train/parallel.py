@@ -29,8 +29,9 @@ from jaxcv.train.settings import Settings
 
 # (state, source, slots, rest) -> (state, out)
 Body = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
-# Operations of a convolutional step from which it gains from this share of the virtual devices,
-# of which there are two per core: 1.5 times from one per core, 2 times from two (measured).
+# Operations of a step from which it gains from this share of the virtual devices, of which there
+# are two per core: 1.5 times from one per core, 2 times from two (convolutions, measured; for
+# transformers 1.2 and 1.3).
 GAINS = ((8e9, 1.0), (1e9, 0.5))
 FSDP_SIZE = 2**12  # smaller leaves are cheaper to keep whole than to gather
 
@@ -231,21 +232,20 @@ def replicate(tree, mesh: Mesh):
 def useful_devices(experiment, settings: Settings) -> tuple:
     """The virtual devices of a CPU that this step gains from; elsewhere, all devices.
 
-    XLA runs one convolution at a time on few threads, while matrix products and the rest already
-    use every core: so a convolutional step gains, if it has more to do than to wait for."""
+    XLA runs one operation at a time, many of them on few threads: so a step gains, if it has more
+    to do than to wait for."""
     devices = jax.devices()
     asked = settings.cpu_devices or settings.parallel == 'mesh' or jax.process_count() > 1
     if devices[0].platform != 'cpu' or asked or 'JAX_NUM_CPU_DEVICES' in os.environ:
         return tuple(devices)
-    work = _convolutional_work(experiment)
+    work = _work(experiment)
     most = next((share for least, share in GAINS if work >= least), 0) * len(devices)
     fitting = [n for n in range(1, len(devices) + 1) if settings.batch_size % n == 0 and n <= most]
     return tuple(devices[: max(fitting, default=1)])
 
 
-def _convolutional_work(experiment) -> float:
-    """Floating-point operations of a step that has convolutions; 0 of others, and of those whose
-    batches only their stream knows."""
+def _work(experiment) -> float:
+    """Floating-point operations of a step; 0 of those whose batches only their stream knows."""
     if not isinstance(experiment.batches, Held):
         return 0
     batches, key = experiment.batches, jax.eval_shape(lambda: jax.random.key(0))
@@ -255,8 +255,6 @@ def _convolutional_work(experiment) -> float:
         return experiment.step(state, batches.sample(arrays, key, 0, slots), key)
 
     traced = jax.jit(step).trace(jax.eval_shape(experiment.init, key), batches.arrays, key)
-    if 'convolution[' not in str(traced.jaxpr):
-        return 0
     return (traced.lower().cost_analysis() or {}).get('flops', 0)
 
 

@@ -100,11 +100,11 @@ def test_model_devices_must_divide():
 
 
 def test_virtual_devices_by_work(monkeypatch):
-    """Few convolutions, or none, stay on one device; more take a share of the devices."""
+    """Little work stays on one device; more takes a share of the devices."""
     monkeypatch.delenv('JAX_NUM_CPU_DEVICES', raising=False)
     made, settings = experiment(), Settings(batch_size=16)
     assert len(parallel.useful_devices(made, settings)) == 1
-    work = parallel._convolutional_work(made)
+    work = parallel._work(made)
     # Forward and backward of 16 samples: at least the multiply-adds of the convolution, twice.
     assert 2 * 2 * 16 * 36 * 9 * 2 * 8 < work < 1e7
     monkeypatch.setattr(parallel, 'GAINS', ((work, 1.0),))

@@ -1,0 +1,24 @@
+"""Patches of photographs, 32x32: DDPM's noise and objective, with a variance that is learned.
+
+    python -m experiments.main --config=configs/diffusion/patches.py --workdir=runs/patches
+
+The variant `:inpainting` is shown parts of the patches and learns to complete them.
+"""
+
+import ml_collections
+
+VARIANTS = {'inpainting': {'objective.fills': True, 'objective.learned_variance': False}}
+
+
+def get_config():
+    config = ml_collections.ConfigDict()
+    config.experiment = 'diffusion'
+    config.needs = {'judge': {'config': 'configs/recognition/shapes_features.py', 'overrides': {}}}
+    config.data = {'name': 'patches', 'augment': {'flip': {}}}
+    config.process = {'name': 'cosine'}
+    config.model = {'name': 'dit', 'patch': 4, 'width': 128, 'depth': 6, 'heads': 4}
+    config.objective = {'name': 'eps', 'learned_variance': True}
+    config.sampler = {'name': 'ddim', 'steps': 50, 'spacing': 'trailing', 'count': 512}
+    config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'cosine', 'warmup': 100}
+    config.train = {'steps': 1000, 'batch_size': 64, 'ema': 0.99}
+    return config

@@ -1,0 +1,105 @@
+"""What an autoencoder makes of a data set, computed once and stored for the models that learn in
+its latents.
+
+    python -m experiments.encode --config=configs/autoencoder/shapes.py \
+        --workdir=runs/shapes_kl --out=runs/shapes_latents
+
+trains the autoencoder in the workdir, if it has not finished there, and writes a store that
+`jaxcv.data.load('encoded', split, path=OUT)` reads: for every image of the config's data what the
+encoder says of it (`mean` and `log_variance`, or `vectors`) in half precision, and its `label`.
+"""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import flags
+from jax import numpy as jnp
+from jax.sharding import Mesh
+
+import experiments
+from experiments import command
+from jaxcv import data
+from jaxcv.autoencoder.stage import Stage
+from jaxcv.data import encoded
+from jaxcv.errors import UserError
+from jaxcv.ops import across
+from jaxcv.train import config as configs
+from jaxcv.train import machine, run
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string('config', '', 'Config file of an autoencoder, FILE[:variant].')
+flags.DEFINE_string('workdir', '', 'Its run directory; by default runs/<config>.')
+flags.DEFINE_string('out', '', 'Folder of the store; by default <workdir>_latents.')
+flags.DEFINE_integer('batch_size', 256, 'Images encoded at once.')
+
+SPLITS = ('train', 'test')
+
+
+def main(argv):
+    file = command.config_file()
+    config = configs.load(file, argv[1:])
+    workdir = Path(FLAGS.workdir or f'runs/{Path(file.partition(":")[0]).stem}')
+    out = Path(FLAGS.out or workdir.with_name(f'{workdir.name}_latents'))
+    machine.start(config)
+    stage = trained(config, workdir)
+    if out.exists():
+        encoded.require(out, stage.fingerprint)
+        print(f'{out} was written before, by this autoencoder')
+        return
+    start = time.monotonic()
+    info = store(stage, config.data, out, FLAGS.batch_size)
+    counts = ', '.join(f'{count:,} of {split}' for split, count in info.lengths.items())
+    fields = ', '.join(f'{name} {x.dtype}{list(x.shape)}' for name, x in info.fields.items())
+    print(f'{out}: {counts}; {fields}')
+    print(f'{info.nbytes / 1e6:,.1f} MB in {time.monotonic() - start:.1f} s')
+
+
+def trained(config, workdir: Path) -> Stage:
+    """The autoencoder of the run in `workdir`, which is finished first."""
+    experiment = experiments.build(config, workdir.absolute().parent / 'needs', devices='auto')
+    result = run(experiment, config, workdir, devices='auto')
+    if not result.fresh:
+        print(f'{workdir} was finished before, at step {result.step:,}')
+    stage = experiment.export(result.state) if experiment.export else None
+    if not isinstance(stage, Stage):
+        raise UserError(f'config.experiment is {config.experiment!r}, which is no autoencoder')
+    return stage
+
+
+def store(stage: Stage, section, out: Path, batch_size: int) -> encoded.Info:
+    """Encodes the splits of the data of a config, and writes them."""
+    path, size = section.path or None, section.image_size or None
+    load = partial(data.load, section.name, path=path, image_size=size)
+    splits = {split: load(split) for split in SPLITS}
+    classes = splits['train'].classes
+    rows = {split: encode(stage, dataset, batch_size) for split, dataset in splits.items()}
+    return encoded.write(
+        out, rows, source=section.name, classes=classes, fingerprint=stage.fingerprint
+    )
+
+
+def encode(stage: Stage, dataset, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+    """Posteriors, with labels where there are some, in the order of the data; on all devices."""
+
+    @jax.jit
+    def posterior(images):
+        images = across.split(jnp.asarray(images, jnp.float32) / 127.5 - 1)
+        return jax.tree.map(lambda x: x.astype(jnp.float16), stage.posterior(images))
+
+    mesh = Mesh(np.array(jax.devices()), (across.DATA,))
+    for batch in data.epoch(dataset, batch_size):
+        with jax.set_mesh(mesh):
+            found = jax.device_get(posterior(batch['image']))
+        kept = found | {name: batch[name] for name in ('label',) if name in batch}
+        rows = {name: values[batch['valid']] for name, values in kept.items()}
+        if not all(np.isfinite(values).all() for values in rows.values()):
+            raise UserError('what the encoder says does not fit half precision: train it again')
+        yield rows
+
+
+if __name__ == '__main__':
+    command.launch(main, __doc__)

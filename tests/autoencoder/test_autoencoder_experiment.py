@@ -1,0 +1,103 @@
+"""The experiment: it learns, says how well, and exports a stage in standard units."""
+
+import jax
+import numpy as np
+import pytest
+from jax import numpy as jnp
+
+import experiments
+from experiments import autoencoder
+from jaxcv import data
+from jaxcv.autoencoder import vq
+from jaxcv.autoencoder.stage import Stage
+from jaxcv.errors import UserError
+from jaxcv.train import config as configs
+from jaxcv.train import run
+
+TINY = {
+    'data.name': 'digits',
+    'data.image_size': 0,
+    'model.widths': (8, 8),
+    'model.groups': 1,
+    'train.steps': 3,
+    'train.batch_size': 16,
+}
+
+
+def load(variant='', **changes):
+    config = configs.load(f'configs/autoencoder/shapes.py{variant}')
+    for name, value in {**TINY, **changes}.items():
+        configs.override(config, name, value)
+    return config
+
+
+def started(config):
+    config.train.ema = 0.0  # an average of nothing is 0
+    made = experiments.build(config)
+    return made, jax.jit(made.init)(jax.random.key(0))
+
+
+def test_reconstruction_is_learned(tmp_path):
+    """Gray everywhere is at 8.5 dB, the mean digit at 11.4, all that learns nothing of an image."""
+    config = load(**{'train.steps': 150, 'train.ema': 0.9, 'optim.warmup': 10})
+    result = run(experiments.build(config), config, tmp_path, devices=jax.devices()[:1])
+    assert result.metrics['psnr'] > 14
+    assert result.metrics['kl_bits'] > 100
+
+
+@pytest.mark.parametrize('variant', ['', ':vq'])
+def test_scores_pictures_and_stage(variant):
+    made, state = started(load(variant))
+    scores = made.evaluate(state, jax.random.key(1))
+    own = {'': {'kl_bits'}, ':vq': {'perplexity', 'usage'}}[variant]
+    assert set(scores) == {'psnr', 'l1'} | own
+    assert all(np.isfinite(list(scores.values())))
+    media = made.show(state, jax.random.key(2))
+    assert set(media) == {'reconstructions', 'latents'}
+    for picture in media.values():
+        assert np.isfinite(picture.pixels).all() and min(picture.pixels.shape[:2]) > 60
+
+    stage = made.export(state)
+    assert isinstance(stage, Stage)
+    images = jnp.asarray(made.batches.arrays['image'][:400], jnp.float32) / 127.5 - 1
+    latents = jax.jit(stage.encode)(images, jax.random.split(jax.random.key(3), 400))
+    assert latents.shape == (400, 4, 4, 4)
+    np.testing.assert_allclose([latents.mean(), latents.std()], [0, 1], atol=0.05)
+
+
+def test_scores_are_means_over_the_images():
+    """Against numpy, over a test set that fills no whole number of batches."""
+    config = load(':vq')
+    made, state = started(config)
+    codebook = np.random.default_rng(0).normal(size=(512, 4))  # a fresh one has few codes in reach
+    state.params['codebook'] = jnp.asarray(codebook, jnp.float32)
+    scores = made.evaluate(state, jax.random.key(1))
+    test = data.arrays(data.load('digits', 'test'))['image'] / 127.5 - 1
+    _, network = autoencoder.model(channels=1, **config.model.to_dict())
+    apply = jax.jit(lambda x: network.apply({'params': state.eval_params()}, x))
+    output, found = apply(jnp.asarray(test, jnp.float32))
+    error = np.square(np.clip(output, -1, 1) - test).mean((1, 2, 3))
+    assert scores['psnr'] == pytest.approx(np.mean(10 * np.log10(4 / error)), rel=1e-4)
+    assert scores['l1'] == pytest.approx(np.abs(output - test).mean(), rel=1e-4)
+    assert scores['perplexity'] == pytest.approx(float(vq.perplexity(found.indices, 512)), rel=1e-3)
+    assert 10 < scores['perplexity'] < 512 * scores['usage']
+    assert scores['usage'] == len(np.unique(found.indices)) / 512
+
+
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        ({'model.name': 'vae'}, "config.model.name is 'vae'"),
+        ({'model.witdhs': (8,)}, "did you mean 'widths'"),
+        ({'objective.distance': 'l3'}, 'the distance of a reconstruction'),
+        ({'model.groups': 3}, 'the groups must divide'),
+        ({'model.widths': (8, 8, 8, 8, 8)}, 'multiples of 16'),
+    ],
+)
+def test_mistakes_are_sentences(changes, words):
+    with pytest.raises(UserError, match=words):
+        made = experiments.build(load(**changes))
+        key = jax.random.key(0)
+        state = jax.eval_shape(made.init, key)
+        batch = {'image': jnp.zeros((1, 8, 8, 1), jnp.uint8)}
+        jax.eval_shape(made.step, state, batch, key)
