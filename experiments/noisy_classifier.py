@@ -19,9 +19,10 @@ from experiments.recognition import SHOWN, augmentation, first, labeled, unit
 from jaxcv import data
 from jaxcv.diffusion import losses, pictures, schedules
 from jaxcv.diffusion.networks import classifier
-from jaxcv.diffusion.process import noised, normal
+from jaxcv.diffusion.process import noised
 from jaxcv.errors import construct
 from jaxcv.ops import across
+from jaxcv.ops.noise import normal
 from jaxcv.recognition import pictures as mistakes
 from jaxcv.recognition import scores
 from jaxcv.recognition.losses import cross_entropy

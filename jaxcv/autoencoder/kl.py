@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Key
 
 from jaxcv.autoencoder.decoder import Decoder
 from jaxcv.autoencoder.encoder import Encoder
-from jaxcv.diffusion.process import normal
 from jaxcv.nn.conv import Conv
+from jaxcv.ops.noise import normal
 
 BOUNDS = (-30.0, 20.0)  # of the logarithm of a variance
 

@@ -11,9 +11,10 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxcv.diffusion.parameterization import Denoiser, Images, Prediction
-from jaxcv.diffusion.process import Level, at, noised, normal
+from jaxcv.diffusion.process import Level, at, noised
 from jaxcv.diffusion.sampling import Keys, Sampler, sample, stream
 from jaxcv.errors import UserError
+from jaxcv.ops.noise import normal
 
 START = 2**31 - 1  # the stream of keys that noise to begin with is drawn from; no step has it
 

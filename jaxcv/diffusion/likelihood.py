@@ -15,11 +15,11 @@ from jaxcv.diffusion.process import (
     at,
     log_variance,
     noised,
-    normal,
     per_sample,
     posterior_mean,
     variances,
 )
+from jaxcv.ops.noise import normal
 
 Images = Float[Array, 'b *s']
 

@@ -17,8 +17,9 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from jaxcv.diffusion.likelihood import mean, step_bits
 from jaxcv.diffusion.parameterization import Network, Parameterization, split
-from jaxcv.diffusion.process import Level, Process, Time, noised, normal, snr, variances
+from jaxcv.diffusion.process import Level, Process, Time, noised, snr, variances
 from jaxcv.errors import UserError, choose, construct
+from jaxcv.ops.noise import normal
 
 Images = Float[Array, 'b *s']
 Weighting = Callable[[Level, Parameterization], Float[Array, 'b']]

@@ -62,11 +62,6 @@ def snr(level: Level) -> Float[Array, '*n']:
     return jnp.square(level.alpha / level.sigma)
 
 
-def normal(keys: Key[Array, 'b'], shape: tuple[int, ...]) -> Float[Array, 'b *shape']:
-    """Standard normal noise; a sample's depends on its key only."""
-    return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
-
-
 # One step of the chain, between any two levels
 
 

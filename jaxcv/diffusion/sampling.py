@@ -12,8 +12,9 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from jaxcv.diffusion.parameterization import Denoiser, Images, Prediction
-from jaxcv.diffusion.process import Level, Process, normal
+from jaxcv.diffusion.process import Level, Process
 from jaxcv.errors import UserError
+from jaxcv.ops.noise import normal
 
 Keys = Key[Array, 'b']
 

@@ -7,9 +7,10 @@ from jax import numpy as jnp
 
 from jaxcv.diffusion import editing, samplers, schedules, spacing
 from jaxcv.diffusion.parameterization import Prediction
-from jaxcv.diffusion.process import Level, at, normal
+from jaxcv.diffusion.process import Level, at
 from jaxcv.diffusion.sampling import prior, sample
 from jaxcv.errors import UserError
+from jaxcv.ops.noise import normal
 
 PROCESS = schedules.discrete(schedules.cosine())
 LEVELS = spacing.trailing(PROCESS, 20)

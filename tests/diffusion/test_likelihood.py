@@ -9,8 +9,9 @@ from jax import numpy as jnp
 
 from jaxcv.diffusion import likelihood, schedules, spacing
 from jaxcv.diffusion.parameterization import Prediction
-from jaxcv.diffusion.process import Level, at, noised, normal, posterior_mean, variances
+from jaxcv.diffusion.process import Level, at, noised, posterior_mean, variances
 from jaxcv.errors import UserError
+from jaxcv.ops.noise import normal
 
 STD = 0.5
 MODES = np.array([[-0.6, 0.2], [0.5, 0.5], [0.1, -0.7]], np.float32)

@@ -8,9 +8,10 @@ import pytest
 from jax import numpy as jnp
 
 from jaxcv.diffusion import parameterization, schedules, spacing
-from jaxcv.diffusion.process import Level, normal
+from jaxcv.diffusion.process import Level
 from jaxcv.diffusion.samplers import sampler
 from jaxcv.diffusion.sampling import sample, stream
+from jaxcv.ops.noise import normal
 
 pytestmark = pytest.mark.oracles
 STEPS = [7, 10, 13, 30, 50]

@@ -8,12 +8,13 @@ from jax import numpy as jnp
 
 from jaxcv.diffusion import schedules, spacing
 from jaxcv.diffusion.parameterization import denoiser, parameterization
-from jaxcv.diffusion.process import Level, log_variance, normal, variances
+from jaxcv.diffusion.process import Level, log_variance, variances
 from jaxcv.diffusion.samplers import sampler
 from jaxcv.diffusion.samplers.ddim import invert
 from jaxcv.diffusion.samplers.heun import louder
 from jaxcv.diffusion.samplers.unipc import phis
 from jaxcv.diffusion.sampling import prior, sample, stream
+from jaxcv.ops.noise import normal
 
 VP = schedules.discrete(schedules.linear())
 ZERO = schedules.discrete(schedules.zero_terminal_snr(schedules.linear()))

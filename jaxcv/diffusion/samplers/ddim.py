@@ -12,8 +12,9 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcv.diffusion.parameterization import Denoiser, Images
-from jaxcv.diffusion.process import Level, normal, variances
+from jaxcv.diffusion.process import Level, variances
 from jaxcv.diffusion.sampling import Keys, Sampler, ends
+from jaxcv.ops.noise import normal
 
 
 def moved(

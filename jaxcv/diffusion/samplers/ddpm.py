@@ -2,8 +2,9 @@
 
 from jax import numpy as jnp
 
-from jaxcv.diffusion.process import log_variance, normal, posterior_mean, variances
+from jaxcv.diffusion.process import log_variance, posterior_mean, variances
 from jaxcv.diffusion.sampling import Sampler
+from jaxcv.ops.noise import normal
 
 
 def ddpm(variance: str = 'small') -> Sampler:

@@ -10,10 +10,11 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcv.diffusion.parameterization import Images
-from jaxcv.diffusion.process import Level, Process, normal
+from jaxcv.diffusion.process import Level, Process
 from jaxcv.diffusion.samplers.ddim import moved
 from jaxcv.diffusion.sampling import Keys, Sampler
 from jaxcv.errors import UserError
+from jaxcv.ops.noise import normal
 
 LARGEST = 2**0.5 - 1  # churn never more than doubles the variance of the noise
 

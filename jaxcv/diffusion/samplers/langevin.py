@@ -8,9 +8,10 @@ import jax
 from jax import numpy as jnp
 
 from jaxcv.diffusion.parameterization import Denoiser, Images
-from jaxcv.diffusion.process import Level, normal
+from jaxcv.diffusion.process import Level
 from jaxcv.diffusion.samplers.ddpm import ddpm
 from jaxcv.diffusion.sampling import Keys, Sampler, stream
+from jaxcv.ops.noise import normal
 
 
 def langevin(
