@@ -9,6 +9,7 @@ from jax import numpy as jnp
 from jaxcv.diffusion import process, schedules, spacing
 from jaxcv.diffusion.process import Level, at, log_variance, posterior_mean, variances
 from jaxcv.errors import UserError
+from jaxcv.ops.noise import normal
 
 GRIDS = {
     'linear': spacing.leading(schedules.discrete(schedules.linear()), 10),
@@ -107,7 +108,7 @@ def test_indices_and_logits():
 
 
 def test_noise_belongs_to_its_sample():
-    together = process.normal(keys(6), (3, 2))
-    np.testing.assert_array_equal(process.normal(keys(6)[2:4], (3, 2)), together[2:4])
+    together = normal(keys(6), (3, 2))
+    np.testing.assert_array_equal(normal(keys(6)[2:4], (3, 2)), together[2:4])
     draw = process.log_normal()
     np.testing.assert_array_equal(draw(keys(6)[2:4]), draw(keys(6))[2:4])
