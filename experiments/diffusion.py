@@ -207,7 +207,8 @@ def exhibition(draw, images, how, stage, null, fills, scores):
     batch = first(images, FEW)
     real = Real(unit(batch), labels_of(batch))
     classes = min(max(len(images.classes), 1), ROWS)
-    shown = gallery(draw, stage, real, classes, null, fills)
+    scale = None if null is None else how.guidance
+    shown = gallery(draw, stage, real, classes, null, fills, scale)
 
     def show(state, key):
         params = state.eval_params()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
@@ -15,12 +16,14 @@ from jaxcv.viz import Picture
 
 SCALES = (1.0, 2.0, 4.0, 8.0)  # of the guidance that is shown
 PAIRS = 4  # of pictures that are mixed
+COLUMNS = 10  # of a strip, at most
 CAPTIONS = {
     'samples': 'Drawn pictures; a row for each class, if there are classes',
     'guidance': f'The same noise with guidance {", ".join(f"{s:g}" for s in SCALES)}',
     'inversion': 'Real pictures, the noise they come from, and what it becomes',
     'interpolation': 'From one real picture (left) to another, through the noise they come from',
     'inpainting': 'Real pictures, what is known of them, and how they are completed',
+    'strip': 'The predicted picture, from left to right as the noise goes',
 }
 
 
@@ -32,69 +35,70 @@ class Real(NamedTuple):
 
 
 def gallery(
-    draw: Draw, stage: Stage, real: Real, classes: int, null: int | None, fills: bool
+    draw: Draw,
+    stage: Stage,
+    real: Real,
+    classes: int,
+    null: int | None,
+    fills: bool,
+    scale: float | None,
 ) -> Callable[[PyTree, Key[Array, '']], dict[str, Picture]]:
     """(params, key) -> pictures by name. classes: how many, at least 1; null: the number of the
-    null class, if the network is told classes; fills: whether it learned to fill in."""
-    n = len(real.images)
-    none = jnp.full(n, 0 if null is None else null)
-    kept = jnp.arange(real.images.shape[2])[:, None] < real.images.shape[2] // 2
+    null class, if the network is told classes; fills: whether it learned to fill in; scale: of the
+    guidance, or None where there is none to vary.
+
+    Few programs hold the network, since each is compiled: all else is made of them row by row."""
+    images, own = real
+    n = len(images)
+    none, mixed = jnp.full(n, 0 if null is None else null), jnp.arange(n) % classes
+    kept = jnp.arange(images.shape[2])[:, None] < images.shape[2] // 2
+    told = {'known': masks.known(images, kept)} if fills else {}
 
     @jax.jit
-    def made(params, key):
-        keys = jax.random.split(key, n * classes)
-        labels, few = jnp.repeat(jnp.arange(classes), n), keys[:n]
-        mixed = labels[::classes]
-        x0 = stage.encode(real.images, few)
-        noise = draw.invert(params, none, x0)
-        found = {
-            'samples': draw.sample(params, labels, keys)[0],
-            'strip': draw.sample(params, mixed, few, watch=lambda step: step.prediction.x0)[1],
-            'inversion': jnp.stack([x0, noise, draw.restore(params, none, noise)]),
-            'interpolation': interpolated(draw, params, none, noise),
-        }
-        if null is not None:
-            found['guidance'] = jax.lax.map(
-                lambda scale: draw.sample(params, mixed, few, scale)[0], jnp.array(SCALES)
-            )
-        found = jax.tree.map(lambda x: decoded(stage, x), found)
-        if x0.shape == real.images.shape:
-            found['inpainting'] = completed(params, few)
-        return found
+    def drawn(params, labels, keys, scale):
+        return draw.sample(params, labels, keys, scale, watch=lambda step: step.prediction.x0)
 
-    def completed(params, keys):
-        x, labels = real
-        told = {'known': masks.known(x, kept)} if fills else {}
-        filled = draw.sample(params, labels, keys, change=editing.keep(x, kept), **told)[0]
-        return jnp.stack([x, jnp.where(kept, x, 0), filled])
+    @jax.jit
+    def filled(params, keys):
+        return draw.sample(params, own, keys, change=editing.keep(images, kept), **told)[0]
+
+    encode, decode = jax.jit(stage.encode), jax.jit(stage.decode)
+    invert, restore = jax.jit(draw.invert), jax.jit(draw.restore)
 
     def show(params, key):
-        found = jax.device_get(made(params, key))
-        strip = found.pop('strip')
-        media = {
-            name: pictures.rows(x.reshape(-1, *x.shape[-3:]), n, CAPTIONS[name])
-            for name, x in found.items()
+        keys = jax.random.split(key, (classes, n))
+        rows = [drawn(params, jnp.full(n, k), keys[k], scale)[0] for k in range(classes)]
+        x0 = encode(images, keys[0])
+        noise = invert(params, none, x0)
+        found = {
+            'samples': rows,
+            'inversion': [x0, noise, restore(params, none, noise)],
+            'interpolation': [restore(params, none, arc) for arc in arcs(noise)],
         }
-        return media | {'strip': pictures.strip(strip, 'The predicted picture, as the noise goes')}
+        if scale is not None:
+            found['guidance'] = [drawn(params, mixed, keys[0], s)[0] for s in SCALES]
+        if x0.shape == images.shape:
+            found['inpainting'] = [images, jnp.where(kept, images, 0), filled(params, keys[0])]
+        media = {}
+        for name, parts in found.items():
+            shown = jax.device_get([decode(part) for part in parts])
+            media[name] = pictures.rows(np.concatenate(shown), n, CAPTIONS[name])
+        steps = drawn(params, mixed, keys[0], scale)[1]
+        chosen = np.unique(np.linspace(0, len(steps) - 1, COLUMNS).round().astype(int))
+        strip = np.stack(jax.device_get([decode(steps[i]) for i in chosen]), axis=1)
+        media['strip'] = pictures.rows(
+            strip.reshape(-1, *strip.shape[2:]), len(chosen), CAPTIONS['strip']
+        )
+        return media
 
     return show
 
 
-def interpolated(
-    draw: Draw, params: PyTree, labels: Int[Array, 'n'], noise: Float[Array, 'n *s']
-) -> Float[Array, 'm n *s']:
-    """n pictures on the arc from each of the first noises to the next."""
+def arcs(noise: Float[Array, 'n *s']) -> list[Float[Array, 'n *s']]:
+    """n noises on the way from each of the first to the next."""
     weights = jnp.linspace(0, 1, len(noise))
 
-    def between(ends):
-        a, b = (jnp.broadcast_to(end, noise.shape) for end in ends)
-        arc = jax.vmap(lambda a, b, w: editing.slerp(a[None], b[None], w)[0])(a, b, weights)
-        return draw.restore(params, labels, arc)
+    def between(a, b):
+        return jax.vmap(lambda w: editing.slerp(a[None], b[None], w)[0])(weights)
 
-    return jax.lax.map(between, (noise[:PAIRS], noise[1 : PAIRS + 1]))
-
-
-def decoded(stage: Stage, x: Float[Array, '... h w d']) -> Float[Array, '... H W c']:
-    """Pictures of latents with any leading axes."""
-    flat = stage.decode(x.reshape(-1, *x.shape[-3:]))
-    return flat.reshape(*x.shape[:-3], *flat.shape[1:])
+    return [between(noise[i], noise[i + 1]) for i in range(min(PAIRS, len(noise) - 1))]

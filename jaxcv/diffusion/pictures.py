@@ -18,13 +18,6 @@ def rows(images: Images, columns: int, caption: str) -> Picture:
     return Picture(enlarge(grid(unit.clip(0, 1), columns), SIDE), caption)
 
 
-def strip(x0: Float[np.ndarray, 't n h w c'], caption: str) -> Picture:
-    """What the network believes the picture to be, from left to right as the noise goes."""
-    steps = len(x0)
-    shown = np.asarray(x0)[np.unique(np.linspace(0, steps - 1, min(steps, 10)).round().astype(int))]
-    return rows(shown.swapaxes(0, 1).reshape(-1, *shown.shape[2:]), len(shown), caption)
-
-
 def sweep(
     scales: list[float], scores: dict[str, list[float]], caption: str, label: str = 'guidance'
 ) -> Picture:

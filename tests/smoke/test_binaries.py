@@ -18,17 +18,17 @@ SMALL_DATA = (
 )
 LATENT_DATA = ('--config.data.name=shapes', '--config.data.image_size=64')
 SCALED_DOWN = {
-    'configs/diffusion/cifar10_ddpm.py': (*SMALL_DATA, '--config.model.widths=(64,64,64,64)',
-                                          '--config.model.head_width=64'),
-    'configs/diffusion/cifar10_edm.py': (*SMALL_DATA, '--config.model.widths=(64,64,64)',
-                                         '--config.model.head_width=64'),
+    'configs/diffusion/cifar10_ddpm.py': (*SMALL_DATA, '--config.model.widths=(32,32,32,32)',
+                                          '--config.model.head_width=32'),
+    'configs/diffusion/cifar10_edm.py': (*SMALL_DATA, '--config.model.widths=(32,32,32)',
+                                         '--config.model.head_width=32'),
     'configs/diffusion/imagenet_dit_xl2.py': (
         *LATENT_DATA, '--config.needs.stage.config=configs/autoencoder/shapes.py',
         '--config.train.batch_size=4', '--config.model.size=S', '--config.model.depth=2',
         '--config.sampler.steps=4', '--config.train.precision=float32',
     ),
     'configs/autoencoder/imagenet.py': (
-        *LATENT_DATA, '--config.train.batch_size=4', '--config.model.widths=(32,32,64,64)',
+        *LATENT_DATA, '--config.train.batch_size=4', '--config.model.widths=(32,32,32,32)',
         '--config.train.precision=float32',
     ),
 }  # fmt: skip
