@@ -3,6 +3,7 @@ transformer, and its sampler.
 
     python -m experiments.main --config=configs/diffusion/faces.py --workdir=runs/faces
 
+Its pictures have not been judged yet; here it was run for a few steps only.
 """
 
 import ml_collections

@@ -3,7 +3,7 @@
     python -m experiments.encode --config=configs/autoencoder/imagenet.py \
         --workdir=runs/imagenet_kl --out=runs/imagenet_latents
     python -m experiments.main --config=configs/diffusion/imagenet_dit_xl2.py --workdir=runs/dit \
-        --config.needs.stage.run=runs/imagenet_kl \
+        --config.needs.stage=runs/imagenet_kl \
         --config.latents.path=runs/imagenet_latents
 
 For a pod or a node of GPUs; the data must be prepared by tensorflow-datasets. The paper reports a

@@ -2,6 +2,8 @@
 
     python -m experiments.main --config=configs/diffusion/patches.py --workdir=runs/patches
 
+For a GPU; here it was run for a few steps only.
+
 The variant `:inpainting` is shown parts of the patches and learns to complete them.
 """
 
@@ -20,5 +22,5 @@ def get_config():
     config.objective = {'name': 'eps', 'learned_variance': True}
     config.sampler = {'name': 'ddim', 'steps': 50, 'spacing': 'trailing', 'count': 512}
     config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'cosine', 'warmup': 100}
-    config.train = {'steps': 1000, 'batch_size': 64, 'ema': 0.99}
+    config.train = {'steps': 20_000, 'batch_size': 64, 'ema': 0.999}
     return config

@@ -3,6 +3,9 @@ for.
 
     python -m experiments.main --config=configs/diffusion/shapes.py --workdir=runs/diffusion_shapes
 
+For a GPU: on 2 CPU cores 1,000 steps take a quarter of an hour, and have learned colors and blobs,
+not yet shapes (17% recognized, which is chance; a Frechet distance of 5.1). The rest has not been
+run.
 """
 
 import ml_collections
@@ -24,5 +27,5 @@ def get_config():
         'count': 512,
     }
     config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'cosine', 'warmup': 100}
-    config.train = {'steps': 1000, 'batch_size': 64, 'ema': 0.99}
+    config.train = {'steps': 20_000, 'batch_size': 64, 'ema': 0.999}
     return config

@@ -2,13 +2,15 @@
 
     python -m experiments.main --config=configs/diffusion/shapes_latent.py --workdir=runs/latent
 
+For a GPU; here it was run for a few steps only.
+
 The autoencoder (`configs/autoencoder/shapes.py`) is trained first if it is missing. Every step
 encodes its pictures; to encode them once, write their latents and name them:
 
     python -m experiments.encode --config=configs/autoencoder/shapes.py \
         --workdir=runs/shapes_kl --out=runs/shapes_latents
     python -m experiments.main --config=configs/diffusion/shapes_latent.py --workdir=runs/latent \
-        --config.needs.stage.run=runs/shapes_kl --config.latents.path=runs/shapes_latents
+        --config.needs.stage=runs/shapes_kl --config.latents.path=runs/shapes_latents
 """
 
 import ml_collections
@@ -38,5 +40,5 @@ def get_config():
         'count': 512,
     }
     config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'cosine', 'warmup': 100}
-    config.train = {'steps': 1000, 'batch_size': 64, 'ema': 0.99}
+    config.train = {'steps': 20_000, 'batch_size': 64, 'ema': 0.999}
     return config

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from jaxcv.train.config import load
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / 'README.md').read_text()
 FEW = ['--config.train.steps=3', '--config.train.eval_every=0']
@@ -19,13 +21,25 @@ def commands() -> list[str]:
     return [line for line in lines if line.startswith('python -m')]
 
 
+def few_of_needs(words: list[str]) -> list[str]:
+    """What the config of a command needs, and the command does not have, takes few steps too."""
+    config = next(word for word in words if word.startswith('--config=')).partition('=')[2]
+    needs = load(str(ROOT / config)).needs
+    given = ' '.join(words)
+    return [
+        f'--config.needs.{need}.overrides.train.steps=3'
+        for need in needs
+        if f'--config.needs.{need}=' not in given
+    ]
+
+
 @pytest.mark.smoke
 def test_every_command_runs(tmp_path):
     assert len(commands()) >= 5
     for command in commands():
         words = command.replace('runs/', f'{tmp_path}/').replace("'", '').split()[1:]
         words = [word.replace('=array.sh', f'={tmp_path}/array.sh') for word in words]
-        extra = FEW if 'experiments' in words[1] else []
+        extra = [*FEW, *few_of_needs(words)] if 'experiments' in words[1] else []
         done = subprocess.run(
             [sys.executable, *words, *extra], cwd=ROOT, capture_output=True, text=True
         )
