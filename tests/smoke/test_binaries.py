@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from few import few_of
 
 from jaxcv.train.config import available, load
 
@@ -15,7 +16,6 @@ SMALL = (
     '--config.data.name=patches',
     '--config.train.batch_size=4',
     '--config.model.blocks=1',
-    '--config.sampler.steps=4',
 )
 LATENT_DATA = ('--config.data.name=shapes', '--config.data.image_size=64')
 SCALED_DOWN = {
@@ -26,7 +26,7 @@ SCALED_DOWN = {
     'configs/diffusion/imagenet_dit_xl2.py': (
         *LATENT_DATA, '--config.needs.stage.config=configs/autoencoder/shapes.py',
         '--config.train.batch_size=4', '--config.model.size=S', '--config.model.depth=2',
-        '--config.sampler.steps=4', '--config.train.precision=float32',
+        '--config.train.precision=float32',
     ),
     'configs/autoencoder/imagenet.py': (
         *LATENT_DATA, '--config.train.batch_size=4', '--config.model.widths=(32,32,32,32)',
@@ -47,11 +47,7 @@ def command(*words, cwd=ROOT, code=0):
 def test_config_runs(config, tmp_path):
     """What it needs is trained for a few steps too."""
     workdir, name = tmp_path / 'run', str(Path(config).relative_to(ROOT))
-    few = [
-        *FEW,
-        *(f'--config.needs.{need}.overrides.train.steps=3' for need in load(config).needs),
-        *SCALED_DOWN.get(name, ()),
-    ]
+    few = [*FEW, *few_of(load(config)), *SCALED_DOWN.get(name, ())]
     arguments = ('-m', 'experiments.main', f'--config={config}', f'--workdir={workdir}')
     said = command(*arguments, *few)
     assert 'report' in said
@@ -69,15 +65,11 @@ def test_a_finished_run_is_looked_at_again(name, tmp_path):
         f'--config=configs/{name}.py',
         f'--workdir={tmp_path}/run',
     )
-    few = (*FEW, *(f'--config.needs.{need}.overrides.train.steps=3' for need in needs(name)))
+    few = (*FEW, *few_of(load(f'{ROOT}/configs/{name}.py')))
     command(*arguments, *few)
     assert 'finished before' in command(*arguments, *few)
     command(*arguments, *few, '--mode=evaluate')
     command(*arguments, *few, '--mode=show')
-
-
-def needs(name):
-    return load(f'{ROOT}/configs/{name}.py').needs
 
 
 @pytest.mark.smoke
