@@ -9,7 +9,6 @@ What a run that needs this one receives is a `Stage`, with latents of mean 0 and
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -18,15 +17,15 @@ from flax import linen
 from jax import numpy as jnp
 
 from jaxcv import data
-from jaxcv.autoencoder import KLAutoencoder, VQAutoencoder, kl, losses
+from jaxcv.autoencoder import KLAutoencoder, VQAutoencoder, kl, losses, vq
 from jaxcv.autoencoder import stage as stages
 from jaxcv.data import augment
 from jaxcv.data.dataset import stack
 from jaxcv.diffusion import pictures
 from jaxcv.errors import choose, construct
-from jaxcv.train import Experiment, Optim, evaluate, learning_rate, optimizer
-from jaxcv.train import update as train_step
+from jaxcv.train import Experiment, Optim, evaluate, learning_rate
 from jaxcv.train.config import settings
+from jaxcv.train.training import training as train_step
 
 BATCH = 256  # test images judged at once
 SHOWN = 8  # test images in a picture
@@ -59,14 +58,8 @@ def build(config) -> Experiment:
     objective = construct(Objective, config.objective.to_dict(), 'config.objective')
     train_set, test_set = images(config.data, 'train'), images(config.data, 'test')
     kind, network = model(channels=train_set[0]['image'].shape[-1], **config.model.to_dict())
-    training = train_step(
-        lesson(kind, network, objective, config.data.augment),
-        optimizer(optim, train.steps),
-        accumulate=train.accumulate,
-        precision=train.precision,
-        ema=train.ema,
-        frozen=train.frozen,
-    )
+    loss = lesson(kind, network, objective, augment.named(config.data.augment))
+    training = train_step(loss, train, optim)
 
     def init(key):
         return training.init(network.init(key, signed(train_set[0])[None])['params'])
@@ -90,9 +83,8 @@ def build(config) -> Experiment:
     )
 
 
-def lesson(kind, network, objective, distortions):
+def lesson(kind, network, objective, distort):
     """The training loss, on distorted images."""
-    distort = augment.compose(*(partial(getattr(augment, n), **f) for n, f in distortions.items()))
     weight = kind.weight if objective.weight < 0 else objective.weight
 
     def loss(params, aux, batch, keys):
@@ -165,10 +157,8 @@ def vq_sums(module, found, valid):
 
 
 def vq_scores(used, count):
-    """As `vq.perplexity`, and the share of the codes that are used at all."""
-    shares = used / used.sum()
-    perplexity = np.exp(jax.scipy.special.entr(shares).sum())
-    return {'perplexity': perplexity, 'usage': (used > 0).mean()}
+    """Perplexity, and the share of the codes that are used at all."""
+    return {'perplexity': vq.evenness(used), 'usage': (used > 0).mean()}
 
 
 KINDS = {
@@ -214,9 +204,7 @@ def judged(state):
 
 def images(section, split):
     """A split of the data set, of which only the images matter."""
-    dataset = data.load(
-        section.name, split, path=section.path or None, image_size=section.image_size or None
-    )
+    dataset = data.configured(section, split)
     source = data.MappedSource(dataset.source, lambda example: {'image': example['image']})
     return data.Dataset(dataset.name, source)
 

@@ -32,9 +32,9 @@ from jaxcv.diffusion.networks import Condition
 from jaxcv.diffusion.networks.classifier import Guide, require
 from jaxcv.errors import UserError, construct
 from jaxcv.ops import across
-from jaxcv.train import Experiment, Optim, optimizer
-from jaxcv.train import update as train_step
+from jaxcv.train import Experiment, Optim
 from jaxcv.train.config import settings
+from jaxcv.train.training import training as train_step
 
 BATCH = 256  # pictures drawn at once
 FEW = 8  # pictures of one kind that are shown
@@ -85,15 +85,8 @@ def build(
 
         return parameterization.denoiser(meaning, apply, objective.learned_variance)
 
-    lesson = lessons(process, stage, objective, config.data.augment, null)
-    training = train_step(
-        loss(process, meaning, network, objective, lesson),
-        optimizer(optim, train.steps),
-        accumulate=train.accumulate,
-        precision=train.precision,
-        ema=train.ema,
-        frozen=train.frozen,
-    )
+    lesson = lessons(process, stage, objective, augment.named(config.data.augment), null)
+    training = train_step(loss(process, meaning, network, objective, lesson), train, optim)
 
     def init(key):
         x = jnp.zeros((1, *shape))
@@ -117,10 +110,9 @@ def build(
     )
 
 
-def lessons(process, stage, objective, distortions, null):
+def lessons(process, stage, objective, distort, null):
     """(batch, keys) -> what is noisy, and what the network is told: pictures, distorted, or their
     latents; labels, some of them hidden; a part of the picture."""
-    distort = augment.compose(*(partial(getattr(augment, n), **f) for n, f in distortions.items()))
 
     def latents(batch, keys):
         if 'image' not in batch:
@@ -280,9 +272,7 @@ def unit(batch):
 
 def loaded(section, objective):
     """The training images, which must have classes if those are told."""
-    images = data.load(
-        section.name, 'train', path=section.path or None, image_size=section.image_size or None
-    )
+    images = data.configured(section, 'train')
     if objective.labels and not images.classes:
         raise UserError(
             f'config.objective.labels is set, but the data set {section.name!r} has no classes'

@@ -11,7 +11,6 @@ encoder says of it (`mean` and `log_variance`, or `vectors`) in half precision, 
 
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -72,9 +71,7 @@ def trained(config, workdir: Path) -> Stage:
 
 def store(stage: Stage, section, out: Path, batch_size: int) -> encoded.Info:
     """Encodes the splits of the data of a config, and writes them."""
-    path, size = section.path or None, section.image_size or None
-    load = partial(data.load, section.name, path=path, image_size=size)
-    splits = {split: load(split) for split in SPLITS}
+    splits = {split: data.configured(section, split) for split in SPLITS}
     classes = splits['train'].classes
     rows = {split: encode(stage, dataset, batch_size) for split, dataset in splits.items()}
     return encoded.write(

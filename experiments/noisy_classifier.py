@@ -15,8 +15,9 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from experiments.recognition import SHOWN, augmentation, first, labeled, unit
+from experiments.recognition import SHOWN, first, labeled, unit
 from jaxcv import data
+from jaxcv.data import augment
 from jaxcv.diffusion import losses, pictures, schedules
 from jaxcv.diffusion.networks import classifier
 from jaxcv.diffusion.process import noised
@@ -26,9 +27,9 @@ from jaxcv.ops.noise import normal
 from jaxcv.recognition import pictures as mistakes
 from jaxcv.recognition import scores
 from jaxcv.recognition.losses import cross_entropy
-from jaxcv.train import Experiment, Optim, evaluate, optimizer
-from jaxcv.train import update as train_step
+from jaxcv.train import Experiment, Optim, evaluate
 from jaxcv.train.config import settings
+from jaxcv.train.training import training as train_step
 
 SHARES = (0.1, 0.3, 0.5, 0.7)  # of noise, at which accuracy is reported
 CURVE = tuple(np.linspace(0.05, 0.95, 10).round(2).tolist())  # at which it is drawn
@@ -50,14 +51,8 @@ def build(config) -> Experiment:
         variables = network.init(key, jnp.zeros((1, *shape)), jnp.zeros(1))
         return training.init(variables['params'])
 
-    training = train_step(
-        lessons(process, applied, augmentation(config.data.augment)),
-        optimizer(optim, train.steps),
-        accumulate=train.accumulate,
-        precision=train.precision,
-        ema=train.ema,
-        frozen=train.frozen,
-    )
+    loss = lessons(process, applied, augment.named(config.data.augment))
+    training = train_step(loss, train, optim)
     return Experiment(
         init=init,
         step=training.step,

@@ -19,11 +19,10 @@ from jaxcv.data import augment
 from jaxcv.errors import UserError, choose
 from jaxcv.ops import across
 from jaxcv.recognition import losses, pictures, scores, similarity
-from jaxcv.train import Experiment, Optim, diagnose, evaluate, learning_rate, optimizer, plateau
-from jaxcv.train import update as train_step
+from jaxcv.train import Experiment, Optim, diagnose, evaluate, learning_rate, plateau
 from jaxcv.train.config import settings
+from jaxcv.train.training import training as train_step
 
-AUGMENTATIONS = ('affine', 'color_jitter', 'crop', 'cutout', 'flip', 'noise', 'rand_augment')
 SHOWN = 512  # test images that pictures and diagnostics look at
 
 
@@ -40,14 +39,7 @@ def build(config, teacher: Classifier | None = None) -> Experiment:
     classes = train_set.classes
     network = recognition.model(num_classes=len(classes), **config.model.to_dict())
     loss = objective(network, len(classes), config)
-    training = train_step(
-        loss,
-        optimizer(optim, train.steps),
-        accumulate=train.accumulate,
-        precision=train.precision,
-        ema=train.ema,
-        frozen=train.frozen,
-    )
+    training = train_step(loss, train, optim)
 
     def init(key):
         variables = network.init(key, unit(train_set[0])[None], False)
@@ -76,7 +68,7 @@ def build(config, teacher: Classifier | None = None) -> Experiment:
 
 def objective(network, classes, config):
     """The training loss: distorted (and mixed) images, smoothed labels, cross-entropy."""
-    distort = augmentation(config.data.augment)
+    distort = augment.named(config.data.augment)
     smoothing, alpha = config.loss.smoothing, config.loss.mixup
 
     def loss(params, aux, batch, keys):
@@ -173,21 +165,10 @@ def unit(batch):
 
 def labeled(section, split):
     """A split of the data set, which must have classes."""
-    dataset = data.load(
-        section.name, split, path=section.path or None, image_size=section.image_size or None
-    )
+    dataset = data.configured(section, split)
     if not dataset.classes:
         raise UserError(f'config.data.name is {section.name!r}, which has no labels to learn')
     return dataset
-
-
-def augmentation(section):
-    """The augmentations of a config, in its order, as one function of images in [0, 1]."""
-    for name in section:
-        choose(name, AUGMENTATIONS, 'an augmentation in config.data.augment')
-    return augment.compose(
-        *(partial(getattr(augment, name), **fields) for name, fields in section.items())
-    )
 
 
 def observe(metric, state, metrics):

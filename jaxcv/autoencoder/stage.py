@@ -63,10 +63,7 @@ def from_kl(module: KLAutoencoder, variables: PyTree[Array]) -> Stage:
         gaussian = Gaussian(single(posterior['mean']), single(posterior['log_variance']))
         return module.standardized(sample(gaussian, keys))
 
-    def decode(latents):
-        return image(module.apply(variables, module.unstandardized(latents), method='decode'))
-
-    return Stage(posterior, draw, decode, fingerprint(variables))
+    return Stage(posterior, draw, decoder(module, variables), fingerprint(variables))
 
 
 def from_vq(module: VQAutoencoder, variables: PyTree[Array]) -> Stage:
@@ -78,10 +75,16 @@ def from_vq(module: VQAutoencoder, variables: PyTree[Array]) -> Stage:
     def draw(posterior, keys):
         return module.standardized(single(posterior['vectors']))
 
+    return Stage(posterior, draw, decoder(module, variables), fingerprint(variables))
+
+
+def decoder(
+    module: KLAutoencoder | VQAutoencoder, variables: PyTree[Array]
+) -> Callable[[Latents], Images]:
     def decode(latents):
         return image(module.apply(variables, module.unstandardized(latents), method='decode'))
 
-    return Stage(posterior, draw, decode, fingerprint(variables))
+    return decode
 
 
 def standardized(stage: Stage, images: Float[Array, 'n h w c']) -> Stage:

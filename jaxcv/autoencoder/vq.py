@@ -53,8 +53,12 @@ def quantize(
 
 def perplexity(indices: Int[Array, '*s'], codes: int) -> Float[Array, '']:
     """exp(entropy) of how often each of `codes` codes is used: 1 (one code) to `codes` (evenly)."""
-    shares = jnp.bincount(indices.ravel(), length=codes) / indices.size
-    return jnp.exp(-jax.scipy.special.xlogy(shares, shares).sum())
+    return evenness(jnp.bincount(indices.ravel(), length=codes))
+
+
+def evenness(counts: Float[Array, 'k']) -> Float[Array, '']:
+    """The perplexity of codes that were used so often."""
+    return jnp.exp(jax.scipy.special.entr(counts / counts.sum()).sum())
 
 
 def small(key, shape, dtype=jnp.float32):

@@ -5,7 +5,7 @@ from jaxcv.data.dataset import ArraySource, Dataset, MappedSource, arrays
 from jaxcv.data.epoch import epoch
 from jaxcv.data.feed import batches
 from jaxcv.data.held import held
-from jaxcv.data.load import EMBEDDED, load
+from jaxcv.data.load import EMBEDDED, configured, load
 from jaxcv.data.shapes import scene, scenes
 from jaxcv.data.stream import stream
 
@@ -20,6 +20,7 @@ __all__ = [
     'Stream',
     'arrays',
     'batches',
+    'configured',
     'epoch',
     'held',
     'load',

@@ -52,6 +52,12 @@ def load(
     return _resized(catalog(name, split, data_dir), image_size)
 
 
+def configured(section, split: str) -> Dataset:
+    """The split of the data set that `config.data` names, where '' and 0 stand for no value."""
+    path, image_size = section.path or None, section.image_size or None
+    return load(section.name, split, path=path, image_size=image_size)
+
+
 def _found(name, path, split, image_size):
     """What a path leads to."""
     if name == 'encoded':
