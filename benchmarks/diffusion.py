@@ -205,6 +205,6 @@ def torch_sampling(network, noise, labels, steps):
     return draw
 
 
-# More devices than cores wait for each other; with threads for all, none waits in vain.
-DEVICES = {'JAX_NUM_CPU_DEVICES': '4', 'PJRT_NPROC': '8'}
+# A device per core. With threads for all, programs with collectives do not wait in vain.
+DEVICES = {'JAX_NUM_CPU_DEVICES': '2', 'PJRT_NPROC': '4'}
 CASES = [Case(case, DEVICES) for case in (dit_training, unet_training, dit_sampling)]

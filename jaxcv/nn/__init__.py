@@ -6,6 +6,7 @@ from jaxcv.nn.activation import Activation
 from jaxcv.nn.conv import Conv, ConvTranspose
 from jaxcv.nn.convolve import convolve, convolve_transpose
 from jaxcv.nn.cost import cost
+from jaxcv.nn.dense import Dense
 from jaxcv.nn.norm import BatchNorm, GlobalResponseNorm
 from jaxcv.nn.regularize import Dropout, StochasticDepth
 from jaxcv.nn.straight_through import straight_through
@@ -15,6 +16,7 @@ __all__ = [
     'BatchNorm',
     'Conv',
     'ConvTranspose',
+    'Dense',
     'Dropout',
     'GlobalResponseNorm',
     'GroupNorm',

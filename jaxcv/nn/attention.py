@@ -7,7 +7,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxcv.errors import UserError
-from jaxcv.nn import cached
+from jaxcv.nn import Dense, cached
 from jaxcv.nn.group_norm import GroupNorm
 
 INIT = linen.initializers.xavier_uniform()
@@ -55,14 +55,12 @@ class Attention(linen.Module):
             key, value = self.project(tokens, 2 * inner, 2, 'key_value')
         y = attend(query, key, value, mask, self.implementation)
         y = y.reshape(*x.shape[:-1], inner)
-        out = linen.Dense(
-            self.features or width, kernel_init=self.out_init, dtype=self.dtype, name='out'
-        )
+        out = Dense(self.features or width, kernel_init=self.out_init, dtype=self.dtype, name='out')
         return out(y)
 
     def project(self, x, features, parts, name):
         """`parts` arrays [b n heads width of a head] from one product."""
-        dense = linen.Dense(
+        dense = Dense(
             features,
             use_bias=self.qkv_bias,
             kernel_init=self.kernel_init,
@@ -83,8 +81,9 @@ def attend(
     """softmax(q k^T / sqrt(d)) v per head, the softmax in float32.
 
     `implementation` is that of `jax.nn.dot_product_attention`: 'xla', or 'cudnn' (flash attention
-    on NVIDIA cards, for half precision). None is 'xla', but on CPU `jaxcv.nn.cached`, which trains
-    4 times as fast (256 tokens, 8 heads of 8) and has no forward-mode derivative.
+    on NVIDIA cards, for half precision). None is 'xla', but on CPU `jaxcv.nn.cached`, which has
+    no forward-mode derivative: for 16 samples of 256 tokens and 8 heads of 8 features, with
+    gradients, 22 ms against 60 on two cores.
     """
     if implementation is None and jax.default_backend() == 'cpu':
         return cached.attend(query, key, value, mask)

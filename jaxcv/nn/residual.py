@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key
 from jaxcv.errors import UserError, choose
 from jaxcv.nn.activation import Activation
 from jaxcv.nn.conv import Conv
+from jaxcv.nn.dense import Dense
 from jaxcv.nn.group_norm import GroupNorm
 from jaxcv.nn.regularize import Dropout
 
@@ -65,7 +66,7 @@ class ResidualBlock(linen.Module):
         if embedding is None:
             return None, None
         outputs = self.features * (2 if kind == 'scale_shift' else 1)
-        y = linen.Dense(outputs, dtype=self.dtype, name='time')(act(embedding))
+        y = Dense(outputs, dtype=self.dtype, name='time')(act(embedding))
         if kind == 'shift':
             return y, None
         return None, tuple(jnp.split(y, 2, axis=-1))

@@ -4,7 +4,7 @@ from flax import linen
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from jaxcv.nn import Activation, Conv, GlobalResponseNorm, LayerNorm, StochasticDepth
+from jaxcv.nn import Activation, Conv, Dense, GlobalResponseNorm, LayerNorm, StochasticDepth
 from jaxcv.recognition.head import head
 from jaxcv.recognition.stages import blocks
 
@@ -43,10 +43,10 @@ class Block(linen.Module):
             name='depthwise',
         )(x)
         y = LayerNorm(self.epsilon, name='norm')(y)
-        y = linen.Dense(4 * width, kernel_init=INIT, name='expand')(y)
+        y = Dense(4 * width, kernel_init=INIT, name='expand')(y)
         y = Activation(self.activation, name='activation')(y)
         y = GlobalResponseNorm(name='response_norm')(y)
-        y = linen.Dense(width, kernel_init=INIT, name='project')(y)
+        y = Dense(width, kernel_init=INIT, name='project')(y)
         return x + StochasticDepth(self.drop_path, name='drop')(y, keys)
 
 

@@ -4,6 +4,8 @@ from flax import linen
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcv.nn.dense import Dense
+
 DEFAULT = linen.initializers.lecun_normal()
 
 
@@ -15,6 +17,6 @@ def head(
 ) -> Float[Array, 'b classes'] | tuple[Float[Array, 'b classes'], Float[Array, 'b d']]:
     """The linear layer `head` of the calling module: logits, float32 in any precision; with
     `features` also x, what that layer sees."""
-    logits = linen.Dense(num_classes, kernel_init=kernel_init, name='head')(x)
+    logits = Dense(num_classes, kernel_init=kernel_init, name='head')(x)
     logits = logits.astype(jnp.float32)
     return (logits, x.astype(jnp.float32)) if features else logits

@@ -3,7 +3,7 @@
 from flax import linen
 from jaxtyping import Array, Float, Key
 
-from jaxcv.nn import Activation, Dropout
+from jaxcv.nn import Activation, Dense, Dropout
 from jaxcv.recognition.head import head
 
 
@@ -25,7 +25,7 @@ class MLP(linen.Module):
     ) -> Float[Array, 'b classes'] | tuple[Float[Array, 'b classes'], Float[Array, 'b d']]:
         x = images.reshape(len(images), -1)
         for i, width in enumerate(self.widths):
-            x = linen.Dense(width, kernel_init=linen.initializers.he_normal(), name=f'hidden{i}')(x)
+            x = Dense(width, kernel_init=linen.initializers.he_normal(), name=f'hidden{i}')(x)
             x = Activation(self.activation, name=f'activation{i}')(x)
             x = Dropout(self.dropout, name=f'dropout{i}')(x, keys)
         return head(x, self.num_classes, features)

@@ -6,7 +6,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxcv.errors import UserError
-from jaxcv.nn import Activation, Conv, Dropout, LayerNorm, StochasticDepth
+from jaxcv.nn import Activation, Conv, Dense, Dropout, LayerNorm, StochasticDepth
 from jaxcv.recognition.head import head
 
 SIZES = {
@@ -35,7 +35,7 @@ class Attention(linen.Module):
             raise UserError(f'a width of {width} does not divide into {self.heads} heads')
 
         def project(name):
-            dense = linen.Dense(width, use_bias=self.qkv_bias, kernel_init=INIT, name=name)
+            dense = Dense(width, use_bias=self.qkv_bias, kernel_init=INIT, name=name)
             return dense(x).reshape(*x.shape[:-1], self.heads, width // self.heads)
 
         query, key, value = project('query'), project('key'), project('value')
@@ -45,7 +45,7 @@ class Attention(linen.Module):
             y = jnp.einsum('bhqk,bkhd->bqhd', weights.astype(value.dtype), value)
         else:
             y = jax.nn.dot_product_attention(query, key, value)
-        return linen.Dense(width, kernel_init=INIT, name='out')(y.reshape(x.shape)), weights
+        return Dense(width, kernel_init=INIT, name='out')(y.reshape(x.shape)), weights
 
 
 def attention_weights(
@@ -76,9 +76,9 @@ class Block(linen.Module):
         y = Dropout(self.dropout, name='attention_dropout')(y, keys)
         x = x + StochasticDepth(self.drop_path, name='attention_drop')(y, keys)
         y = LayerNorm(self.epsilon, name='mlp_norm')(x)
-        y = linen.Dense(self.mlp_width, kernel_init=INIT, name='expand')(y)
+        y = Dense(self.mlp_width, kernel_init=INIT, name='expand')(y)
         y = Activation(self.activation, name='activation')(y)
-        y = linen.Dense(x.shape[-1], kernel_init=INIT, name='project')(y)
+        y = Dense(x.shape[-1], kernel_init=INIT, name='project')(y)
         y = Dropout(self.dropout, name='mlp_dropout')(y, keys)
         return x + StochasticDepth(self.drop_path, name='mlp_drop')(y, keys), weights
 

@@ -15,16 +15,16 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxcv.errors import choose
-from jaxcv.nn import Conv
+from jaxcv.nn import Conv, Dense
 from jaxcv.rl import distributions
 from jaxcv.rl.envs.environment import Box, Space
 
 ACTIVATIONS = {'tanh': jnp.tanh, 'relu': jax.nn.relu, 'silu': jax.nn.silu}
 
 
-def dense(features: int, scale: float, name: str | None = None) -> linen.Dense:
+def dense(features: int, scale: float, name: str | None = None) -> Dense:
     """A layer with the orthogonal initialization that policy gradients want, bias 0."""
-    return linen.Dense(features, kernel_init=linen.initializers.orthogonal(scale), name=name)
+    return Dense(features, kernel_init=linen.initializers.orthogonal(scale), name=name)
 
 
 class MLP(linen.Module):

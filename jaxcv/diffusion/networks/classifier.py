@@ -18,6 +18,7 @@ from jaxcv.diffusion.process import Level, per_sample
 from jaxcv.errors import UserError
 from jaxcv.nn.attention import Attention, SelfAttention
 from jaxcv.nn.conv import Conv
+from jaxcv.nn.dense import Dense
 from jaxcv.nn.group_norm import GroupNorm
 from jaxcv.nn.residual import ResidualBlock
 
@@ -64,7 +65,7 @@ class NoisyClassifier(linen.Module):
                 y = self.residual(width, f'level{level}_downsample', 'down')(y, embedding)
         y = jax.nn.silu(GroupNorm(self.groups, dtype=self.dtype, name='norm_out')(y))
         y = self.pooled(y.reshape(len(y), -1, y.shape[-1]))
-        dense = linen.Dense(self.num_classes, kernel_init=ZEROS, dtype=self.dtype, name='head')
+        dense = Dense(self.num_classes, kernel_init=ZEROS, dtype=self.dtype, name='head')
         return dense(y).astype(jnp.float32)
 
     def embedding(self, time):

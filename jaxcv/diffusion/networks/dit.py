@@ -1,5 +1,7 @@
 """The diffusion transformer (Peebles and Xie, 2023)."""
 
+from functools import partial
+
 import jax
 from flax import linen
 from jax import numpy as jnp
@@ -10,6 +12,7 @@ from jaxcv.diffusion.networks.patches import Patches, assembled, grid, positions
 from jaxcv.diffusion.networks.transformer import Block, Mlp
 from jaxcv.errors import UserError, choose
 from jaxcv.nn.attention import Attention
+from jaxcv.nn.dense import Dense
 from jaxcv.nn.regularize import Dropout
 
 # The paper's sizes; with `patch` 2 on latents of 32x32, XL is DiT-XL/2.
@@ -82,9 +85,7 @@ class DiT(linen.Module):
             y = self.modulated(y, time, condition, keys)
         else:
             y = self.attending(y, time, condition, keys)
-        y = linen.Dense(
-            self.patch**2 * channels, kernel_init=ZEROS, dtype=self.dtype, name='project'
-        )(y)
+        y = Dense(self.patch**2 * channels, kernel_init=ZEROS, dtype=self.dtype, name='project')(y)
         return assembled(y, rows, columns, self.patch).astype(x.dtype)
 
     def modulated(self, y, time, condition, keys):
@@ -114,7 +115,7 @@ class DiT(linen.Module):
         told = jnp.stack(self.embedding('embedding')(time, condition), axis=1)
         mask = None
         if self.tokens:
-            dense = linen.Dense(self.width, kernel_init=INIT, dtype=self.dtype, name='tokens')
+            dense = Dense(self.width, kernel_init=INIT, dtype=self.dtype, name='tokens')
             tokens = dense(condition.tokens)
             if condition.mask is not None:
                 always = jnp.ones(told.shape[:2], bool)
@@ -191,7 +192,7 @@ def modulation(
     module: linen.Module, embedding: Float[Array, 'b d'], parts: int
 ) -> list[Float[Array, 'b 1 d']]:
     """`parts` vectors per sample, zero in a fresh network, from the layer `modulation`."""
-    dense = linen.Dense(
+    dense = Dense(
         parts * embedding.shape[-1], kernel_init=ZEROS, dtype=module.dtype, name='modulation'
     )
     return jnp.split(dense(embedding)[:, None], parts, axis=-1)
@@ -199,7 +200,26 @@ def modulation(
 
 def norm(x: Float[Array, 'b n d'], epsilon: float, dtype) -> Float[Array, 'b n d']:
     """Layer normalization without parameters, in float32."""
-    y = x.astype(jnp.float32)
-    y = y - y.mean(-1, keepdims=True)
-    y = y * jax.lax.rsqrt(jnp.square(y).mean(-1, keepdims=True) + epsilon)
-    return y.astype(dtype or x.dtype)
+    return standardized(x.astype(jnp.float32), epsilon).astype(dtype or x.dtype)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def standardized(x: Float[Array, '*s d'], epsilon: float) -> Float[Array, '*s d']:
+    """(x - mean) / sqrt(variance + epsilon)."""
+    return deviation(x, epsilon)[0]
+
+
+@standardized.defjvp
+def standardized_tangent(epsilon, primals, tangents):
+    """With the gradient written, which has fewer passes than autodiff's."""
+    y, inverse = deviation(*primals, epsilon)
+    tangent = tangents[0] * inverse
+    along = (tangent * y).mean(-1, keepdims=True)
+    return y, tangent - tangent.mean(-1, keepdims=True) - y * along
+
+
+def deviation(x, epsilon):
+    """`standardized`, and what it multiplies by."""
+    x = x - x.mean(-1, keepdims=True)
+    inverse = jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + epsilon)
+    return x * inverse, inverse

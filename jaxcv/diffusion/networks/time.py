@@ -7,6 +7,8 @@ from flax import linen
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcv.nn.dense import Dense
+
 
 def sinusoidal(
     time: Float[Array, 'b'],
@@ -40,7 +42,5 @@ class Perceptron(linen.Module):
     def __call__(self, x: Float[Array, 'b c']) -> Float[Array, 'b features']:
         for name in ('dense1', 'dense2'):
             x = jax.nn.silu(x) if name == 'dense2' else x
-            x = linen.Dense(
-                self.features, kernel_init=self.kernel_init, dtype=self.dtype, name=name
-            )(x)
+            x = Dense(self.features, kernel_init=self.kernel_init, dtype=self.dtype, name=name)(x)
         return x

@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from jaxcv.nn.activation import Activation
 from jaxcv.nn.attention import INIT, Attention
+from jaxcv.nn.dense import Dense
 from jaxcv.nn.group_norm import GroupNorm
 from jaxcv.nn.regularize import Dropout
 
@@ -26,14 +27,14 @@ class Mlp(linen.Module):
     ) -> Float[Array, 'b n d']:
         act = Activation(self.activation, name='act')
         outputs = self.width * (2 if self.gated else 1)
-        y = linen.Dense(outputs, kernel_init=INIT, dtype=self.dtype, name='expand')(x)
+        y = Dense(outputs, kernel_init=INIT, dtype=self.dtype, name='expand')(x)
         if self.gated:
             value, gate = jnp.split(y, 2, axis=-1)
             y = value * act(gate)
         else:
             y = act(y)
         y = Dropout(self.dropout, name='dropout')(y, keys)
-        return linen.Dense(x.shape[-1], kernel_init=INIT, dtype=self.dtype, name='project')(y)
+        return Dense(x.shape[-1], kernel_init=INIT, dtype=self.dtype, name='project')(y)
 
 
 class Block(linen.Module):
@@ -101,7 +102,7 @@ class SpatialTransformer(linen.Module):
     ) -> Float[Array, 'b h w c']:
         b, h, w, c = x.shape
         y = GroupNorm(self.groups, 1e-6, self.dtype, name='norm')(x).reshape(b, h * w, c)
-        y = linen.Dense(c, dtype=self.dtype, name='project_in')(y)
+        y = Dense(c, dtype=self.dtype, name='project_in')(y)
         for i in range(self.depth):
             y = Block(
                 self.heads,
@@ -114,5 +115,5 @@ class SpatialTransformer(linen.Module):
                 dtype=self.dtype,
                 name=f'block{i}',
             )(y, tokens, mask, keys)
-        y = linen.Dense(c, dtype=self.dtype, name='project_out')(y)
+        y = Dense(c, dtype=self.dtype, name='project_out')(y)
         return x + y.reshape(x.shape)
