@@ -2,10 +2,11 @@
 
     python -m experiments.main --config=configs/diffusion/digits.py --workdir=runs/diffusion_digits
 
-4 to 5 minutes on 2 CPU cores, with the classifier that judges. As many digits as there are to learn
-from lie at a Frechet distance of 0.11, half of that between two halves of the data; 99.1% are
-recognized as the class that was asked for. More guidance raises that to 100% and lowers recall,
-from 0.94 (none) to 0.32 (5): `media/guidance_scores`.
+3.5 minutes on 2 CPU cores, with the classifier that judges. As many digits as there are to learn
+from lie at a Frechet distance of 0.10, half of that between two halves of the data; 99.4% are
+recognized as the class that was asked for. Without the average of the parameters: 0.14 and 98.7%.
+More guidance raises recognition, from 94% (none) to 99.9% (5), and lowers recall, from 0.94 to
+0.28: `media/guidance_scores`.
 
 Variants: `:classifier` is told no class; a classifier of noisy digits guides it
 (`configs/diffusion/digits_classifier.py`). `:inpainting` learns to complete digits. `:unet` is the
@@ -49,17 +50,17 @@ def get_config():
     config.objective = {'name': 'flow', 'labels': True}
     config.sampler = {
         'name': 'dpmpp_2m',
-        'steps': 20,
+        'steps': 12,
         'spacing': 'flow',
         'guidance': 1.5,
-        'scales': (1.0, 1.5, 2.0, 3.0, 5.0),
+        'scales': (1.0, 1.5, 3.0, 5.0),
     }
-    config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'cosine', 'warmup': 200}
+    config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'constant', 'warmup': 200}
     config.train = {
-        'steps': 1500,
+        'steps': 1300,
         'batch_size': 128,
-        'ema': 0.995,
-        'eval_every': 500,
-        'show_every': 1500,
+        'ema': 0.99,
+        'eval_every': 650,
+        'show_every': 1300,
     }
     return config

@@ -108,6 +108,14 @@ def test_tokens_and_vectors_matter_and_tokens_are_a_set():
     assert abs(run(some) - y).max() > 1e-4
 
 
+def test_a_level_narrower_than_a_head_has_one():
+    fields = {**ONE_LEVEL, 'attention': ('cross',), 'head_width': 64}
+    module = UNet(**fields, vector=True)
+    variables = jax.eval_shape(module.init, jax.random.key(0), X, TIME, told('latent'))
+    one = UNet(**fields, vector=True, heads=1)
+    assert jax.eval_shape(one.init, jax.random.key(0), X, TIME, told('latent')) == variables
+
+
 def test_channels_may_be_joined():
     """For inpainting: the mask and the known pixels."""
     module = UNet(**FIELDS, **KINDS['ddpm'])

@@ -149,7 +149,7 @@ class UNet(linen.Module):
             layer = self.wrap(SelfAttention)(head_width, groups, self.epsilon, **options)
             return layer(y)
         depth = at(self.transformer_depth, level)
-        heads = heads or width // self.head_width
+        heads = heads or width // min(self.head_width, width)
         layer = self.wrap(SpatialTransformer)(heads, depth, self.groups, self.dropout, **options)
         return layer(y, told.condition.tokens, told.condition.mask, told.keys)
 
