@@ -23,6 +23,7 @@ from jaxcv.data import augment
 from jaxcv.data.dataset import stack
 from jaxcv.diffusion import pictures
 from jaxcv.errors import choose, construct
+from jaxcv.metrics import psnr
 from jaxcv.train import Experiment, Optim, evaluate, learning_rate
 from jaxcv.train.config import settings
 from jaxcv.train.training import training as train_step
@@ -62,7 +63,7 @@ def build(config) -> Experiment:
     training = train_step(loss, train, optim)
 
     def init(key):
-        return training.init(network.init(key, signed(train_set[0])[None])['params'])
+        return training.init(network.init(key, data.signed(train_set[0]['image'])[None])['params'])
 
     def step(state, batch, key):
         state, metrics = training.step(state, batch, key)
@@ -71,7 +72,9 @@ def build(config) -> Experiment:
     def export(state):
         # A copy that is tied to none of the run's devices.
         variables = jax.tree.map(jnp.asarray, jax.device_get(judged(state)))
-        return stages.standardized(kind.stage(network, variables), signed(spread(train_set)))
+        return stages.standardized(
+            kind.stage(network, variables), data.signed(spread(train_set)['image'])
+        )
 
     return Experiment(
         init=init,
@@ -89,10 +92,10 @@ def lesson(kind, network, objective, distort):
 
     def loss(params, aux, batch, keys):
         keys = jax.vmap(jax.random.split)(keys)
-        x = 2 * distort((signed(batch) + 1) / 2, keys[:, 0]) - 1
+        x = 2 * distort(data.unit(batch['image']), keys[:, 0]) - 1
         output, found = kind.apply(network, {'params': params}, x, keys[:, 1])
         value = kind.loss(x, output, found, weight, objective.distance)
-        return value.mean(), aux, {'psnr': psnr(x, output).mean()}
+        return value.mean(), aux, {'psnr': decibels(x, output).mean()}
 
     return loss
 
@@ -101,9 +104,9 @@ def judgement(kind, network, count):
     """(measure, finish) for `evaluate.over`, without noise on the latents."""
 
     def measure(state, batch, keys):
-        x, valid = signed(batch), batch['valid']
+        x, valid = data.signed(batch['image']), batch['valid']
         output, found = kind.apply(network, judged(state), x, None)
-        each = {'psnr': psnr(x, output), 'l1': losses.reconstruction(x, output, 'l1')}
+        each = {'psnr': decibels(x, output), 'l1': losses.reconstruction(x, output, 'l1')}
         sums = {name: jnp.where(valid, value, 0).sum() for name, value in each.items()}
         return sums, kind.sums(network, found, valid)
 
@@ -116,7 +119,7 @@ def judgement(kind, network, count):
 
 def gallery(kind, network, test_set):
     """Reconstructions below test images, and the channels of their latents."""
-    shown = signed(next(iter(data.epoch(test_set, min(SHOWN, len(test_set))))))
+    shown = data.signed(next(iter(data.epoch(test_set, min(SHOWN, len(test_set)))))['image'])
 
     @jax.jit
     def look(state):
@@ -191,10 +194,9 @@ def model(name, **fields):
     return kind, construct(kind.module, fields, 'config.model')
 
 
-def psnr(x, y):
-    """Peak signal to noise of images in [-1, 1], in decibels: [b]."""
-    error = jnp.square(x.astype(jnp.float32) - jnp.clip(y.astype(jnp.float32), -1, 1))
-    return 10 * jnp.log10(4 / jnp.maximum(error.mean(range(1, x.ndim)), 1e-10))
+def decibels(x, y):
+    """PSNR of images in [-1, 1]."""
+    return psnr(x, jnp.clip(y, -1, 1), span=2.0)
 
 
 def judged(state):
@@ -213,8 +215,3 @@ def spread(dataset):
     """Up to `MEASURED` samples, evenly over a data set that may be in order of its classes."""
     places = np.unique(np.linspace(0, len(dataset) - 1, MEASURED).round().astype(int))
     return stack(dataset, [dataset[int(i)] for i in places])
-
-
-def signed(batch):
-    """Images in [-1, 1]."""
-    return jnp.asarray(batch['image'], jnp.float32) / 127.5 - 1

@@ -117,7 +117,7 @@ def lessons(process, stage, objective, distort, null):
     def latents(batch, keys):
         if 'image' not in batch:
             return stage.sample(batch, keys[:, 1])
-        images = 2 * distort((unit(batch) + 1) / 2, keys[:, 0]) - 1
+        images = 2 * distort(data.unit(batch['image']), keys[:, 0]) - 1
         return stage.encode(images, keys[:, 1])
 
     def lesson(batch, keys):
@@ -162,7 +162,7 @@ def scorer(judge, images, how, draw, stage, null):
     parts = -(-count // BATCH)
     size = -(-count // parts)
     filled = jnp.pad(labels, (0, parts * size - count)).reshape(parts, size)
-    real = jax.jit(partial(judging.seen, judge.apply))(judge.variables, unit(batch))
+    real = jax.jit(partial(judging.seen, judge.apply))(judge.variables, data.signed(batch['image']))
     floor = judging.frechet_floor(real.features, jax.random.key(0))
     told = null is not None or how.classifier
 
@@ -197,7 +197,7 @@ def evaluations(scores):
 def exhibition(draw, images, how, stage, null, fills, scores):
     """The gallery, and what guidance does to the scores."""
     batch = first(images, FEW)
-    real = Real(unit(batch), labels_of(batch))
+    real = Real(data.signed(batch['image']), labels_of(batch))
     classes = min(max(len(images.classes), 1), ROWS)
     scale = None if null is None else how.guidance
     shown = gallery(draw, stage, real, classes, null, fills, scale)
@@ -239,7 +239,7 @@ def stored(config, stage):
 
 def shape_of(stage, images, objective):
     """The shape of what is noisy."""
-    example = unit({'image': images[0]['image'][None]})
+    example = data.signed(images[0]['image'][None])
     keys = jax.random.split(jax.random.key(0), 1)
     shape = jax.eval_shape(stage.encode, example, keys).shape[1:]
     if objective.fills and shape != example.shape[1:]:
@@ -263,11 +263,6 @@ def first(images, count):
 def labels_of(batch):
     """Labels, or zeros where there are none."""
     return jnp.asarray(batch.get('label', np.zeros(len(batch['image']))), jnp.int32)
-
-
-def unit(batch):
-    """Images in [-1, 1]."""
-    return jnp.asarray(batch['image'], jnp.float32) / 127.5 - 1
 
 
 def loaded(section, objective):

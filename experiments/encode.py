@@ -84,7 +84,7 @@ def encode(stage: Stage, dataset, batch_size: int) -> Iterator[dict[str, np.ndar
 
     @jax.jit
     def posterior(images):
-        images = across.split(jnp.asarray(images, jnp.float32) / 127.5 - 1)
+        images = across.split(data.signed(images))
         return jax.tree.map(lambda x: x.astype(jnp.float16), stage.posterior(images))
 
     mesh = Mesh(np.array(jax.devices()), (across.DATA,))

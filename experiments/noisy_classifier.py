@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from experiments.recognition import SHOWN, first, labeled, unit
+from experiments.recognition import SHOWN, first, labeled
 from jaxcv import data
 from jaxcv.data import augment
 from jaxcv.diffusion import losses, pictures, schedules
@@ -70,7 +70,7 @@ def lessons(process, applied, distort):
 
     def loss(params, aux, batch, keys):
         keys = jax.vmap(jax.random.split)(keys)
-        images = 2 * distort(unit(batch), keys[:, 0]) - 1
+        images = 2 * distort(data.unit(batch['image']), keys[:, 0]) - 1
         lesson = losses.lesson(process, images, keys[:, 1])
         logits = classifier.classified(applied(params), lesson.x, lesson.level)
         hits = logits.argmax(-1) == batch['label']
@@ -85,7 +85,7 @@ def judgement(process, applied):
     levels = [level_at(process, share) for share in SHARES]
 
     def measure(state, batch, keys):
-        network, images = applied(state.eval_params()), 2 * unit(batch) - 1
+        network, images = applied(state.eval_params()), data.signed(batch['image'])
         drawn = losses.lesson(process, images, keys)
         fixed = [
             jax.tree.map(lambda x: jnp.broadcast_to(x, len(images)), level) for level in levels
@@ -113,7 +113,7 @@ def gallery(process, applied, test_set):
     @jax.jit
     def seen(state, batch, key):
         batch, keys = across.split((batch, jax.random.split(key, len(batch['label']))))
-        network, images = applied(state.eval_params()), 2 * unit(batch) - 1
+        network, images = applied(state.eval_params()), data.signed(batch['image'])
         noise = normal(keys, images.shape[1:])
 
         def look(level):

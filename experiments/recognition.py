@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-from jax import numpy as jnp
 
 from jaxcv import data, recognition
 from jaxcv.data import augment
@@ -42,7 +41,7 @@ def build(config, teacher: Classifier | None = None) -> Experiment:
     training = train_step(loss, train, optim)
 
     def init(key):
-        variables = network.init(key, unit(train_set[0])[None], False)
+        variables = network.init(key, data.unit(train_set[0]['image'])[None], False)
         return training.init(variables.pop('params'), variables)
 
     def step(state, batch, key):
@@ -73,7 +72,7 @@ def objective(network, classes, config):
 
     def loss(params, aux, batch, keys):
         keys = jax.vmap(partial(jax.random.split, num=3))(keys)
-        images, labels = unit(batch), jax.nn.one_hot(batch['label'], classes)
+        images, labels = data.unit(batch['image']), jax.nn.one_hot(batch['label'], classes)
         images = distort(images, keys[:, 0])
         if alpha:
             images, labels = augment.mixup(images, labels, keys[:, 1], alpha)
@@ -89,7 +88,7 @@ def judgement(apply, teacher, count):
     """(measure, finish) for `evaluate.over`: scores, and how alike network and teacher are."""
 
     def measure(state, batch, keys):
-        images, valid = 2 * unit(batch) - 1, batch['valid']
+        images, valid = data.signed(batch['image']), batch['valid']
         logits, seen = apply(variables(state), images)
         sums = {'scores': scores.sums(logits, batch['label'], valid)}
         if teacher:
@@ -116,7 +115,7 @@ def diagnostics(network, loss, test_set):
     def diagnosed(state, batch, key):
         batch, keys = across.split((batch, jax.random.split(key, len(batch['label']))))
         grads = jax.grad(lambda params: loss(params, state.aux, batch, keys)[0])(state.params)
-        images = 2 * unit(batch) - 1
+        images = data.signed(batch['image'])
         dead = diagnose.dead_units(network.apply, variables(state), images)
         return across.whole(diagnose.metrics(diagnose.gradient_norms(grads), dead))
 
@@ -128,19 +127,21 @@ def gallery(network, apply, test_set, classes):
 
     @jax.jit
     def predict(state, batch):
-        return across.whole(apply(variables(state), 2 * unit(across.split(batch)) - 1)[0])
+        return across.whole(apply(variables(state), data.signed(across.split(batch)['image']))[0])
 
     def show(state, key):
         batch = first(test_set)
         logits = predict(state, batch)
         sums = scores.sums(logits, batch['label'], batch['valid'])
         media = {
-            'mistakes': pictures.mistakes(unit(batch), logits, batch['label'], classes),
+            'mistakes': pictures.mistakes(
+                data.unit(batch['image']), logits, batch['label'], classes
+            ),
             'confusion': pictures.confusion(sums['confusion'], classes),
             'reliability': pictures.reliability(sums),
         }
         if isinstance(network, recognition.ViT):
-            few = unit(batch)[:8]
+            few = data.unit(batch['image'])[:8]
             maps = network.apply(variables(state), 2 * few - 1, maps=True)[-1]
             media['attention'] = pictures.attention(few, maps)
         return media
@@ -156,11 +157,6 @@ def first(dataset):
 def variables(state):
     """What the network is applied with when it is judged."""
     return {'params': state.eval_params(), **state.aux}
-
-
-def unit(batch):
-    """Images in [0, 1]."""
-    return jnp.asarray(batch['image'], jnp.float32) / 255
 
 
 def labeled(section, split):

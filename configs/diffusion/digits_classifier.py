@@ -2,7 +2,7 @@
 
 python -m experiments.main --config=configs/diffusion/digits_classifier.py --workdir=runs/guide
 
-~45 s on 2 CPU cores. Of the test digits 98% are recognized at 10% noise, sigma / (alpha + sigma),
+~55 s on 2 CPU cores. Of the test digits 98% are recognized at 10% noise, sigma / (alpha + sigma),
 96% at 30%, 77% at 50% and 38% at 70%. Images are not distorted: the run to be guided sees none that
 are, and those of `configs/recognition/digits.py` cost 8% of the accuracy at 50% noise.
 """

@@ -6,6 +6,7 @@ from jaxcv.data.epoch import epoch
 from jaxcv.data.feed import batches
 from jaxcv.data.held import held
 from jaxcv.data.load import EMBEDDED, configured, load
+from jaxcv.data.pixels import signed, unit
 from jaxcv.data.shapes import scene, scenes
 from jaxcv.data.stream import stream
 
@@ -26,5 +27,7 @@ __all__ = [
     'load',
     'scene',
     'scenes',
+    'signed',
     'stream',
+    'unit',
 ]

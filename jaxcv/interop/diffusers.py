@@ -18,12 +18,12 @@ from flax import linen
 from jaxtyping import Array, PyTree
 
 from jaxcv.errors import UserError, choose
+from jaxcv.interop import safetensors
 from jaxcv.interop.mapping import KERNEL, SAME, Rule, each, fused, to_tensors, to_tree
 
 Config = Mapping[str, Any]
 Tensors = Mapping[str, np.ndarray]
-SINGLE = 'diffusion_pytorch_model.safetensors'
-INDEX = 'diffusion_pytorch_model.safetensors.index.json'
+STEM = 'diffusion_pytorch_model'
 VERSION = '0.42.1'  # the release whose fields these are
 
 # A 1x1 convolution [out, in, 1, 1] <-> a matrix [in, out].
@@ -77,7 +77,7 @@ class Kind:
 
 def load(kinds: Mapping[str, Kind], folder: str | Path) -> tuple[linen.Module, PyTree[Array]]:
     """The module and its variables; every tensor and every field of the config must fit."""
-    return from_tensors(kinds, *read(folder))
+    return from_tensors(kinds, *safetensors.read(folder, STEM))
 
 
 def from_tensors(
@@ -103,7 +103,7 @@ def save(
     """Writes a folder that diffusers loads. `free` are fields of their config that are no part of
     what the module computes, e.g. sample_size."""
     config, tensors = as_tensors(kinds, module, variables, **free)
-    write(folder, config, tensors)
+    safetensors.write(folder, config, tensors, STEM)
 
 
 def as_tensors(
@@ -121,55 +121,6 @@ def as_tensors(
     tensors = to_tensors(kind.rules(module, config), variables)
     config = json.loads(json.dumps(config))  # tuples as the lists that a file will hold
     return {'_class_name': name, '_diffusers_version': VERSION, **config}, tensors
-
-
-def read(folder: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The config and every tensor of a folder, from one file or the shards that an index names."""
-    folder = Path(folder)
-    if not (folder / 'config.json').is_file():
-        raise UserError(f'{folder} has no config.json; expected a folder of one model of diffusers')
-    files = [SINGLE]
-    if (folder / INDEX).is_file():
-        files = sorted(set(_json(folder / INDEX)['weight_map'].values()))
-    absent = [name for name in files if not (folder / name).is_file()]
-    if absent:
-        found = ', '.join(sorted(path.name for path in folder.iterdir()))
-        raise UserError(f'{folder} has no {absent[0]}; it holds {found}')
-    tensors = {}
-    for name in files:
-        tensors |= _tensors(folder / name)
-    return _json(folder / 'config.json'), tensors
-
-
-def write(folder: str | Path, config: Config, tensors: Tensors) -> None:
-    """Writes the folder that `read` and diffusers read. One that holds a model is refused."""
-    from safetensors.numpy import save_file
-
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / SINGLE).exists() or (folder / INDEX).exists():
-        raise UserError(f'{folder} already holds a model; choose an empty folder')
-    (folder / 'config.json').write_text(json.dumps(dict(config), indent=2, sort_keys=True) + '\n')
-    contiguous = {name: np.asarray(tensor, order='C') for name, tensor in tensors.items()}
-    # diffusers refuses files that do not say for which framework they were laid out.
-    save_file(contiguous, folder / SINGLE, metadata={'format': 'pt'})
-
-
-def _tensors(path):
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f'{path} cannot be read: {error}') from error
-
-
-def _json(path):
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f'{path} cannot be read: {error}') from error
 
 
 # The rules of their blocks, and of networks made of these

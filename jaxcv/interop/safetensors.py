@@ -1,4 +1,7 @@
-"""A checkpoint folder: `config.json` beside `model.safetensors`, or shards with an index."""
+"""A checkpoint folder: `config.json` beside `model.safetensors`, or shards with an index.
+
+transformers calls the file `model`; others have another name for it, the `stem`.
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,29 +12,37 @@ import numpy as np
 
 from jaxcv.errors import UserError
 
-SINGLE = 'model.safetensors'
-INDEX = 'model.safetensors.index.json'
+STEM = 'model'
 
 
-def read(folder: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def single(stem: str = STEM) -> str:
+    return f'{stem}.safetensors'
+
+
+def index(stem: str = STEM) -> str:
+    return f'{stem}.safetensors.index.json'
+
+
+def read(folder: str | Path, stem: str = STEM) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The config and every tensor of a checkpoint folder (bfloat16 as ml_dtypes')."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f'{folder} is no folder; expected one with config.json and {SINGLE}')
-    return _json(folder / 'config.json'), read_tensors(folder)
+        raise UserError(f'{folder} is no folder; expected one with config.json and {single(stem)}')
+    return _json(folder / 'config.json'), read_tensors(folder, stem)
 
 
-def read_tensors(folder: str | Path) -> dict[str, np.ndarray]:
-    """Every tensor of `model.safetensors`, or of the shards that the index names."""
+def read_tensors(folder: str | Path, stem: str = STEM) -> dict[str, np.ndarray]:
+    """Every tensor of the single file, or of the shards that the index names."""
     folder = Path(folder)
-    if (folder / SINGLE).is_file():
-        return _read_file(folder / SINGLE)
-    if not (folder / INDEX).is_file():
+    if (folder / single(stem)).is_file():
+        return _read_file(folder / single(stem))
+    path = folder / index(stem)
+    if not path.is_file():
         found = ', '.join(sorted(path.name for path in folder.iterdir())) or 'nothing'
-        raise UserError(f'{folder} has neither {SINGLE} nor {INDEX}; it holds {found}')
-    places = _json(folder / INDEX).get('weight_map')
+        raise UserError(f'{folder} has neither {single(stem)} nor {path.name}; it holds {found}')
+    places = _json(path).get('weight_map')
     if not places:
-        raise UserError(f'{folder / INDEX} has no weight_map')
+        raise UserError(f'{path} has no weight_map')
     shards = {name: _read_file(folder / name) for name in sorted(set(places.values()))}
     absent = [name for name, shard in places.items() if name not in shards[shard]]
     if absent:
@@ -46,6 +57,7 @@ def write(
     folder: str | Path,
     config: Mapping[str, Any],
     tensors: Mapping[str, np.ndarray],
+    stem: str = STEM,
     *,
     shard_bytes: int = 5 * 10**9,
 ) -> None:
@@ -53,22 +65,22 @@ def write(
     cut). A folder that holds a checkpoint already is refused."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / SINGLE).exists() or (folder / INDEX).exists():
+    if (folder / single(stem)).exists() or (folder / index(stem)).exists():
         raise UserError(f'{folder} already holds a checkpoint; choose an empty folder')
     (folder / 'config.json').write_text(json.dumps(dict(config), indent=2, sort_keys=True) + '\n')
     shards = _shards(tensors, shard_bytes)
     if len(shards) == 1:
-        return _write_file(folder / SINGLE, shards[0])
+        return _write_file(folder / single(stem), shards[0])
     places = {}
     for number, shard in enumerate(shards, start=1):
-        name = f'model-{number:05}-of-{len(shards):05}.safetensors'
+        name = f'{stem}-{number:05}-of-{len(shards):05}.safetensors'
         _write_file(folder / name, shard)
         places |= dict.fromkeys(shard, name)
-    index = {
+    listed = {
         'metadata': {'total_size': sum(tensor.nbytes for tensor in tensors.values())},
         'weight_map': places,
     }
-    (folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + '\n')
+    (folder / index(stem)).write_text(json.dumps(listed, indent=2, sort_keys=True) + '\n')
 
 
 def _shards(tensors, limit):
@@ -95,7 +107,7 @@ def _read_file(path):
 def _write_file(path, tensors):
     from safetensors.numpy import save_file
 
-    # transformers refuses files that do not say for which framework they were laid out.
+    # transformers and diffusers refuse files that do not say for which framework they are.
     contiguous = {name: np.asarray(tensor, order='C') for name, tensor in tensors.items()}
     save_file(contiguous, path, metadata={'format': 'pt'})
 

@@ -1,4 +1,5 @@
-"""Metrics that several subjects share: how alike are two sets of images, seen through features?
+"""Metrics that several subjects share: how alike are two images (`psnr`), or two sets of images,
+seen through features?
 
 Features are [n d] of any network: the last layer of a small classifier, or Inception's. All
 distances depend on the number of samples (the Frechet distance much, the kernel distance not in
@@ -10,6 +11,7 @@ from jaxcv.metrics.inception import inception_score
 from jaxcv.metrics.kernel import KernelDistance, discrepancy, kernel_distance
 from jaxcv.metrics.moments import Moments, merged, moments
 from jaxcv.metrics.neighbors import Overlap, overlap, radii
+from jaxcv.metrics.pairs import psnr
 
 __all__ = [
     'Gaussian',
@@ -25,5 +27,6 @@ __all__ = [
     'merged',
     'moments',
     'overlap',
+    'psnr',
     'radii',
 ]

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from functools import partial
 
 import jax
 import numpy as np
@@ -13,7 +14,10 @@ from jaxcv.autoencoder import diffusers as autoencoders
 from jaxcv.diffusion import diffusers as networks
 from jaxcv.diffusion.networks import Condition, DiT, UNet, sinusoidal
 from jaxcv.errors import UserError
-from jaxcv.interop import diffusers as folders
+from jaxcv.interop import safetensors
+from jaxcv.interop.diffusers import STEM
+
+read = partial(safetensors.read, stem=STEM)
 
 ATTENDING_DOWN = ['DownBlock2D', 'AttnDownBlock2D']
 ATTENDING_UP = ['AttnUpBlock2D', 'UpBlock2D']
@@ -254,10 +258,10 @@ def test_files_survive_a_round_trip(kind, name, tmp_path):
     diffusers = pytest.importorskip('diffusers')
     model = reference(kind, name, tmp_path / 'theirs')
     module, variables = room(kind).load(tmp_path / 'theirs')
-    config, tensors = folders.read(tmp_path / 'theirs')
+    config, tensors = read(tmp_path / 'theirs')
     free = {field: config[field] for field in room(kind).KINDS[kind].free}
     room(kind).save(module, variables, tmp_path / 'ours', **free)
-    new_config, new_tensors = folders.read(tmp_path / 'ours')
+    new_config, new_tensors = read(tmp_path / 'ours')
     assert normalized(new_config) == normalized(config)
     assert new_tensors.keys() == tensors.keys()
     for key, tensor in tensors.items():
@@ -295,7 +299,7 @@ def test_every_field_of_theirs_is_known(kind):
 @pytest.mark.oracles
 def test_old_spelling_of_attention_loads(tmp_path):
     reference('AutoencoderKL', 'attention', tmp_path / 'new')
-    config, tensors = folders.read(tmp_path / 'new')
+    config, tensors = read(tmp_path / 'new')
     spellings = {'to_q': 'query', 'to_k': 'key', 'to_v': 'value', 'to_out.0': 'proj_attn'}
     old = {}
     for key, tensor in tensors.items():
@@ -316,7 +320,7 @@ def test_the_old_name_of_a_dit_loads(tmp_path):
     given = arrays(model)
     parameters = inspect.signature(diffusers.Transformer2DModel.__init__).parameters
     old = {name: p.default for name, p in parameters.items() if name != 'self'}
-    config, tensors = folders.read(tmp_path)
+    config, tensors = read(tmp_path)
     config = old | config | {'_class_name': 'Transformer2DModel'}
     (tmp_path / 'config.json').write_text(json.dumps(config))
     back = diffusers.Transformer2DModel.from_pretrained(tmp_path).eval()
@@ -330,7 +334,7 @@ def test_the_old_name_of_a_dit_loads(tmp_path):
 def test_equal_embeddings_of_a_dit_become_one(tmp_path):
     """As in the published weights, and the file is as it was."""
     reference('DiTTransformer2DModel', 'plain', tmp_path)
-    config, tensors = folders.read(tmp_path)
+    config, tensors = read(tmp_path)
     first = 'transformer_blocks.0.norm1.emb.'
     for name in list(tensors):
         if name.startswith(first):
@@ -338,7 +342,7 @@ def test_equal_embeddings_of_a_dit_become_one(tmp_path):
     module, variables = networks.from_tensors(config, tensors)
     assert not module.embed_per_block and 'embedding' in variables['params']
     networks.save(module, variables, tmp_path / 'ours', sample_size=8)
-    _, back = folders.read(tmp_path / 'ours')
+    _, back = read(tmp_path / 'ours')
     assert back.keys() == tensors.keys()
     for key, tensor in tensors.items():
         np.testing.assert_array_equal(back[key], tensor, err_msg=key)
@@ -354,7 +358,7 @@ def written(folder):
     generator = np.random.default_rng(0)
     variables = jax.tree.map(lambda x: generator.normal(size=x.shape).astype(x.dtype), like)
     autoencoders.save(module, variables, folder, sample_size=48)
-    return module, variables, *folders.read(folder)
+    return module, variables, *read(folder)
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -367,15 +371,8 @@ def test_what_is_saved_is_loaded(tmp_path):
 
 def test_shards_are_read(tmp_path):
     _, variables, config, tensors = written(tmp_path / 'one')
-    names = sorted(tensors)
-    places = {}
-    for number, part in enumerate((names[::2], names[1::2])):
-        folders.write(tmp_path / 'part', config, {name: tensors[name] for name in part})
-        (tmp_path / 'two').mkdir(exist_ok=True)
-        (tmp_path / 'part' / folders.SINGLE).rename(tmp_path / 'two' / f'{number}.safetensors')
-        places |= dict.fromkeys(part, f'{number}.safetensors')
-    (tmp_path / 'part' / 'config.json').rename(tmp_path / 'two' / 'config.json')
-    (tmp_path / 'two' / folders.INDEX).write_text(json.dumps({'weight_map': places}))
+    safetensors.write(tmp_path / 'two', config, tensors, STEM, shard_bytes=1000)
+    assert (tmp_path / 'two' / 'diffusion_pytorch_model.safetensors.index.json').is_file()
     _, found = autoencoders.load(tmp_path / 'two')
     jax.tree.map(np.testing.assert_array_equal, found, variables)
 
@@ -412,14 +409,14 @@ def test_missing_and_left_over_weights_are_named(tmp_path):
 
 def test_mistakes_with_folders_are_sentences(tmp_path):
     module, variables, *_ = written(tmp_path)
-    with pytest.raises(UserError, match='already holds a model'):
+    with pytest.raises(UserError, match='already holds a checkpoint'):
         autoencoders.save(module, variables, tmp_path)
-    with pytest.raises(UserError, match=r'has no config.json'):
+    with pytest.raises(UserError, match=r'is no folder; expected one with config\.json'):
         autoencoders.load(tmp_path / 'absent')
     with pytest.raises(UserError, match=r"sample_sise.*did you mean 'sample_size'"):
         autoencoders.save(module, variables, tmp_path / 'other', sample_sise=3)
-    (tmp_path / folders.SINGLE).rename(tmp_path / 'model.bin')
-    with pytest.raises(UserError, match=r'no diffusion_pytorch_model.safetensors; it holds .*bin'):
+    (tmp_path / safetensors.single(STEM)).rename(tmp_path / 'model.bin')
+    with pytest.raises(UserError, match=r'neither diffusion_pytorch_model\.saf.*; it holds .*bin'):
         autoencoders.load(tmp_path)
 
 

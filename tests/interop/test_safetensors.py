@@ -74,7 +74,7 @@ def test_a_truncated_file_names_itself(sharded):
 
 
 def test_an_index_that_lies(sharded):
-    path = sharded / safetensors.INDEX
+    path = sharded / safetensors.index()
     index = json.loads(path.read_text())
     index['weight_map']['a.weight'] = index['weight_map']['b']
     path.write_text(json.dumps(index))
