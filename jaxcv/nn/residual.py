@@ -96,8 +96,14 @@ class Upsample(linen.Module):
     dtype: jnp.dtype | None = None
 
     @linen.compact
-    def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h2 w2 d']:
-        return Conv(self.features, (3, 3), dtype=self.dtype, name='conv')(doubled(x))
+    def __call__(
+        self, x: Float[Array, 'b h w c'], size: tuple[int, int] | None = None
+    ) -> Float[Array, 'b h2 w2 d']:
+        """`size` is what `Downsample` halved to that of x, if not twice x: sides may be odd."""
+        y = doubled(x)
+        if size is not None:
+            y = y[:, : size[0], : size[1]]
+        return Conv(self.features, (3, 3), dtype=self.dtype, name='conv')(y)
 
 
 def resized(x: Float[Array, 'b h w c'], resize: str | None) -> Float[Array, 'b h2 w2 c']:

@@ -28,6 +28,7 @@ KINDS = {
         'vector': True,
     },
 }
+FOUR = {'widths': (4,) * 4, 'attention': ('none',) * 4}
 ONE_LEVEL = {
     'widths': (4,),
     'attention': ('self',),
@@ -116,6 +117,13 @@ def test_a_level_narrower_than_a_head_has_one():
     assert jax.eval_shape(one.init, jax.random.key(0), X, TIME, told('latent')) == variables
 
 
+def test_sides_may_be_odd():
+    module = UNet(**{**FIELDS, **FOUR})
+    x = jnp.zeros((2, 25, 14, 3))
+    variables = jax.eval_shape(module.init, jax.random.key(0), x, TIME)
+    assert jax.eval_shape(module.apply, variables, x, TIME).shape == x.shape
+
+
 def test_channels_may_be_joined():
     """For inpainting: the mask and the known pixels."""
     module = UNet(**FIELDS, **KINDS['ddpm'])
@@ -169,7 +177,8 @@ def test_half_precision_is_close():
     [
         ({'attention': ('none',)}, None, '2 widths and 1 entries'),
         ({'attention': ('none', 'all')}, None, 'the attention of a level'),
-        ({'widths': (4,) * 4, 'attention': ('none',) * 4}, None, 'multiples of 8; got 4x8'),
+        ({**KINDS['adm'], **FOUR}, Condition(label=TIME), 'multiples of 8, .*; got 4x8'),
+        ({**FOUR, 'padding': 0}, None, 'multiples of 8, .*; got 4x8'),
         ({**KINDS['latent'], 'vector': False}, None, 'needs condition.tokens'),
         (KINDS['ddpm'], Condition(vector=TIME[:, None]), 'condition.vector is given'),
         ({**KINDS['ddpm'], 'resample': 'pool'}, None, 'resample is'),

@@ -100,7 +100,7 @@ class UNet(linen.Module):
                 y = self.attend(y, level, self.attention[level], f'down{level}_attention{i}', told)
                 skips.append(y)
             if level < len(self.widths) - 1:
-                y = self.resampled(y, width, 'down', f'down{level}_downsample', told)
+                y = self.resampled(y, width, None, f'down{level}_downsample', told)
                 skips.append(y)
         return y, skips
 
@@ -121,7 +121,8 @@ class UNet(linen.Module):
                 y = self.residual(width, f'up{stage}_block{i}')(y, told.embedding, told.keys)
                 y = self.attend(y, level, self.attention[level], f'up{stage}_attention{i}', told)
             if level:
-                y = self.resampled(y, width, 'up', f'up{stage}_upsample', told)
+                size = skips[-1].shape[1:3]
+                y = self.resampled(y, width, size, f'up{stage}_upsample', told)
         return y
 
     def residual(self, width, name, resize=None):
@@ -153,12 +154,14 @@ class UNet(linen.Module):
         layer = self.wrap(SpatialTransformer)(heads, depth, self.groups, self.dropout, **options)
         return layer(y, told.condition.tokens, told.condition.mask, told.keys)
 
-    def resampled(self, y, width, direction, name, told):
+    def resampled(self, y, width, size, name, told):
+        """Halved, or doubled to the size that was halved."""
         if choose(self.resample, ('conv', 'block'), 'resample') == 'block':
-            return self.residual(width, name, direction)(y, told.embedding, told.keys)
-        if direction == 'down':
-            return Downsample(width, self.padding, dtype=self.dtype, name=name)(y)
-        return Upsample(width, dtype=self.dtype, name=name)(y)
+            layer = self.residual(width, name, 'up' if size else 'down')
+            return layer(y, told.embedding, told.keys)
+        if size:
+            return Upsample(width, dtype=self.dtype, name=name)(y, size)
+        return Downsample(width, self.padding, dtype=self.dtype, name=name)(y)
 
     def wrap(self, layer):
         return linen.remat(layer) if self.remat else layer
@@ -183,10 +186,12 @@ class UNet(linen.Module):
                 f'attention; each level needs one of both'
             )
         times = 2 ** (len(self.widths) - 1)
-        if x.shape[1] % times or x.shape[2] % times:
+        even = self.resample == 'block' or self.padding == 0
+        if even and (x.shape[1] % times or x.shape[2] % times):
             raise UserError(
                 f'a U-Net of {len(self.widths)} levels halves {len(self.widths) - 1} times, so the '
-                f'sides of an image must be multiples of {times}; got {x.shape[1]}x{x.shape[2]}'
+                f'sides of an image must be multiples of {times}, unless resample is "conv" and '
+                f'padding 1; got {x.shape[1]}x{x.shape[2]}'
             )
 
 
