@@ -39,6 +39,7 @@ TEST = [
     'nbformat>=5.10,<6',
     'ipykernel>=6.29,<8',
     'pytest>=8,<10',
+    'pytest-xdist>=3.6,<4',
     'ruff>=0.8,<1',
     'tensorboardX>=2.6.2,<3',  # checks the event files that we write
 ]
