@@ -26,7 +26,7 @@ from jaxcv.errors import choose, construct
 from jaxcv.metrics import psnr
 from jaxcv.train import Experiment, Optim, evaluate, learning_rate
 from jaxcv.train.config import settings
-from jaxcv.train.training import training as train_step
+from jaxcv.train.training import train_step
 
 BATCH = 256  # test images judged at once
 SHOWN = 8  # test images in a picture

@@ -34,7 +34,7 @@ from jaxcv.errors import UserError, construct
 from jaxcv.ops import across
 from jaxcv.train import Experiment, Optim
 from jaxcv.train.config import settings
-from jaxcv.train.training import training as train_step
+from jaxcv.train.training import train_step
 
 BATCH = 256  # pictures drawn at once
 FEW = 8  # pictures of one kind that are shown

@@ -29,7 +29,7 @@ from jaxcv.recognition import scores
 from jaxcv.recognition.losses import cross_entropy
 from jaxcv.train import Experiment, Optim, evaluate
 from jaxcv.train.config import settings
-from jaxcv.train.training import training as train_step
+from jaxcv.train.training import train_step
 
 SHARES = (0.1, 0.3, 0.5, 0.7)  # of noise, at which accuracy is reported
 CURVE = tuple(np.linspace(0.05, 0.95, 10).round(2).tolist())  # at which it is drawn

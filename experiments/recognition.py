@@ -20,7 +20,7 @@ from jaxcv.ops import across
 from jaxcv.recognition import losses, pictures, scores, similarity
 from jaxcv.train import Experiment, Optim, diagnose, evaluate, learning_rate, plateau
 from jaxcv.train.config import settings
-from jaxcv.train.training import training as train_step
+from jaxcv.train.training import train_step
 
 SHOWN = 512  # test images that pictures and diagnostics look at
 

@@ -3,7 +3,7 @@ sampler, with a U-Net.
 
     python -m experiments.main --config=configs/diffusion/faces.py --workdir=runs/faces
 
-Its pictures have not been judged yet: after 500 steps they have begun to look like photographs.
+Not run to its end yet. At 24x24, pictures had begun to look like photographs after 500 steps.
 """
 
 import ml_collections

@@ -99,7 +99,7 @@ class Upsample(linen.Module):
     def __call__(
         self, x: Float[Array, 'b h w c'], size: tuple[int, int] | None = None
     ) -> Float[Array, 'b h2 w2 d']:
-        """`size` is what `Downsample` halved to that of x, if not twice x: sides may be odd."""
+        """To `size`, where the image that was halved to x had odd sides."""
         y = doubled(x)
         if size is not None:
             y = y[:, : size[0], : size[1]]

@@ -5,7 +5,7 @@ from jaxcv.train.settings import Settings
 from jaxcv.train.update import Loss, Update, update
 
 
-def training(loss: Loss, train: Settings, optim: Optim) -> Update:
+def train_step(loss: Loss, train: Settings, optim: Optim) -> Update:
     return update(
         loss,
         optimizer(optim, train.steps),

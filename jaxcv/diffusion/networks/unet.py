@@ -155,7 +155,7 @@ class UNet(linen.Module):
         return layer(y, told.condition.tokens, told.condition.mask, told.keys)
 
     def resampled(self, y, width, size, name, told):
-        """Halved, or doubled to the size that was halved."""
+        """Halved, or with `size` doubled to it."""
         if choose(self.resample, ('conv', 'block'), 'resample') == 'block':
             layer = self.residual(width, name, 'up' if size else 'down')
             return layer(y, told.embedding, told.keys)
