@@ -62,7 +62,9 @@ def scene(seed: int, index: int, size: int = 32) -> Example:
     objects = []
     for place in _places(rng, size):
         shape, color = int(rng.integers(len(SHAPES))), int(rng.integers(len(COLORS)))
-        distance = _distance(SHAPES[shape], *_turned(place, size, rng.uniform(-0.3, 0.3)), place[2])
+        distance = signed_distance(
+            SHAPES[shape], *_turned(place, size, rng.uniform(-0.3, 0.3)), place[2]
+        )
         coverage = np.clip(0.5 - distance, 0, 1)[..., None]
         canvas = canvas * (1 - coverage) + coverage * np.array(list(COLORS.values())[color])
         objects.append((distance <= 0, shape, color, place))
@@ -128,7 +130,7 @@ def _turned(place, size, angle):
     return cos * x + sin * y, cos * y - sin * x
 
 
-def _distance(shape, x, y, r):
+def signed_distance(shape, x, y, r):
     """Signed distance, negative inside, of a shape of circumradius r. y points down."""
     if shape == 'circle':
         return np.hypot(x, y) - r

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxcv.data import scene, scenes
-from jaxcv.data.shapes import COLORS, MAX_OBJECTS, SHAPES, _distance
+from jaxcv.data.shapes import COLORS, MAX_OBJECTS, SHAPES, signed_distance
 
 
 def test_deterministic_by_seed_and_index():
@@ -64,7 +64,7 @@ def test_areas_are_those_of_the_formulas():
         'cross': 8 * arm * np.sqrt(1 - arm**2) - 4 * arm**2,
     }
     for shape in SHAPES:
-        coverage = np.clip(0.5 - _distance(shape, x, y, r), 0, 1)
+        coverage = np.clip(0.5 - signed_distance(shape, x, y, r), 0, 1)
         assert coverage.sum() / r**2 == pytest.approx(expected[shape], rel=0.01)
 
 
