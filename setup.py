@@ -50,6 +50,7 @@ ORACLES = [
     'transformers==5.23.0',
     'rlax>=0.1.9,<0.2',
     'stable-baselines3==2.9.2',
+    'vector-quantize-pytorch==1.32.0',
 ]
 
 setup(

@@ -1,14 +1,18 @@
-"""Autoencoders: images become small images of latents, and images again; see `jaxcv.autoencoder`.
+"""Autoencoders: images become latents or codes, and images again; see `jaxcv.autoencoder` and
+`jaxcv.tokens`.
 
-`config.model`          `name` (kl, vq) and fields of the module
+`config.model`          `name` (kl; conv, vit: of codes) and fields of the module
+`config.quantizer`      name and fields of what makes the codes
 `config.data.augment`   what happens to training images, by name in alphabetical order
 `config.objective`      the fields of `Objective`
 
-What a run that needs this one receives is a `Stage`, with latents of mean 0 and variance 1.
+What a run that needs this one receives is a `Stage`, with latents of mean 0 and variance 1; of
+codes a `TokenStage`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,16 +21,20 @@ from flax import linen
 from jax import numpy as jnp
 
 from jaxcv import data
-from jaxcv.autoencoder import KLAutoencoder, VQAutoencoder, kl, losses, vq
+from jaxcv.autoencoder import KLAutoencoder, kl, losses
 from jaxcv.autoencoder import stage as stages
 from jaxcv.data import augment
 from jaxcv.data.dataset import stack
-from jaxcv.diffusion import pictures
-from jaxcv.errors import choose, construct
+from jaxcv.errors import UserError, choose, construct
 from jaxcv.metrics import psnr
+from jaxcv.tokens import autoencoder as coded
+from jaxcv.tokens import codebook
+from jaxcv.tokens.quantizers import quantizer
+from jaxcv.tokens.stage import tokens
 from jaxcv.train import Experiment, Optim, evaluate, learning_rate
 from jaxcv.train.config import settings
 from jaxcv.train.training import train_step
+from jaxcv.viz import rows
 
 BATCH = 256  # test images judged at once
 SHOWN = 8  # test images in a picture
@@ -38,15 +46,13 @@ class Objective:
     """`config.objective`."""
 
     distance: str = 'l1'  # or 'l2'
-    weight: float = -1.0  # of the other term of the loss; negative: 1e-6 of kl, 1 of vq
+    weight: float = -1.0  # of the other term of the loss; negative: 1e-6 of kl, 1 of codes
 
 
 class Kind(NamedTuple):
     """What kinds of autoencoders differ in. `found` is the second output of their modules."""
 
-    module: type[linen.Module]
-    stage: Callable  # (module, variables) -> Stage
-    apply: Callable  # (module, variables, images, keys or None) -> (images, found)
+    stage: Callable  # (module, variables, shape of an image) -> Stage
     loss: Callable  # (images, output, found, weight, distance) -> [b]
     weight: float
     latents: Callable  # found -> [b h w d]
@@ -58,12 +64,15 @@ def build(config) -> Experiment:
     train, optim = settings(config), Optim(**config.optim.to_dict())
     objective = construct(Objective, config.objective.to_dict(), 'config.objective')
     train_set, test_set = images(config.data, 'train'), images(config.data, 'test')
-    kind, network = model(channels=train_set[0]['image'].shape[-1], **config.model.to_dict())
+    shape = train_set[0]['image'].shape
+    kind, network = model(config, channels=shape[-1])
     loss = lesson(kind, network, objective, augment.named(config.data.augment))
     training = train_step(loss, train, optim)
 
     def init(key):
-        return training.init(network.init(key, data.signed(train_set[0]['image'])[None])['params'])
+        variables = network.init(key, jnp.zeros((1, *shape)))
+        params = variables.pop('params')
+        return training.init(params, variables)
 
     def step(state, batch, key):
         state, metrics = training.step(state, batch, key)
@@ -73,7 +82,7 @@ def build(config) -> Experiment:
         # A copy that is tied to none of the run's devices.
         variables = jax.tree.map(jnp.asarray, jax.device_get(judged(state)))
         return stages.standardized(
-            kind.stage(network, variables), data.signed(spread(train_set)['image'])
+            kind.stage(network, variables, shape), data.signed(spread(train_set)['image'])
         )
 
     return Experiment(
@@ -93,7 +102,9 @@ def lesson(kind, network, objective, distort):
     def loss(params, aux, batch, keys):
         keys = jax.vmap(jax.random.split)(keys)
         x = 2 * distort(data.unit(batch['image']), keys[:, 0]) - 1
-        output, found = kind.apply(network, {'params': params}, x, keys[:, 1])
+        (output, found), aux = network.apply(
+            {'params': params, **aux}, x, keys[:, 1], mutable=list(aux)
+        )
         value = kind.loss(x, output, found, weight, objective.distance)
         return value.mean(), aux, {'psnr': decibels(x, output).mean()}
 
@@ -105,7 +116,7 @@ def judgement(kind, network, count):
 
     def measure(state, batch, keys):
         x, valid = data.signed(batch['image']), batch['valid']
-        output, found = kind.apply(network, judged(state), x, None)
+        output, found = network.apply(judged(state), x)
         each = {'psnr': decibels(x, output), 'l1': losses.reconstruction(x, output, 'l1')}
         sums = {name: jnp.where(valid, value, 0).sum() for name, value in each.items()}
         return sums, kind.sums(network, found, valid)
@@ -119,11 +130,11 @@ def judgement(kind, network, count):
 
 def gallery(kind, network, test_set):
     """Reconstructions below test images, and the channels of their latents."""
-    shown = data.signed(next(iter(data.epoch(test_set, min(SHOWN, len(test_set)))))['image'])
+    shown = data.signed(data.first(test_set, SHOWN)['image'])
 
     @jax.jit
     def look(state):
-        output, found = kind.apply(network, judged(state), shown, None)
+        output, found = network.apply(judged(state), shown)
         return output, kind.latents(found)
 
     def show(state, key):
@@ -131,10 +142,10 @@ def gallery(kind, network, test_set):
         channels = np.moveaxis(latents, -1, 1)[:, :SHOWN, ..., None]
         unit = (channels - channels.mean()) / (3 * channels.std() + 1e-6)
         return {
-            'reconstructions': pictures.rows(
+            'reconstructions': rows(
                 np.concatenate([shown, outputs]), len(shown), 'Test images, and what comes back'
             ),
-            'latents': pictures.rows(
+            'latents': rows(
                 unit.reshape(-1, *unit.shape[2:]),
                 unit.shape[1],
                 'Latents of the same images: a row for each image, a column for each channel',
@@ -153,45 +164,52 @@ def kl_scores(total, count):
     return {'kl_bits': total / count / np.log(2)}
 
 
-def vq_sums(module, found, valid):
+def code_sums(module, found, valid):
     """How often each code is used."""
-    weights = jnp.broadcast_to(valid[:, None, None], found.indices.shape).astype(jnp.float32)
-    return jnp.bincount(found.indices.ravel(), weights.ravel(), length=module.codes)
+    shape = (-1,) + (1,) * (found.codes.ndim - 1)
+    weights = jnp.broadcast_to(valid.reshape(shape), found.codes.shape).astype(jnp.float32)
+    return jnp.bincount(found.codes.ravel(), weights.ravel(), length=module.quantizer.codes)
 
 
-def vq_scores(used, count):
+def code_scores(used, count):
     """Perplexity, and the share of the codes that are used at all."""
-    return {'perplexity': vq.evenness(used), 'usage': (used > 0).mean()}
+    return {'perplexity': codebook.evenness(used), 'usage': (used > 0).mean()}
 
 
-KINDS = {
-    'kl': Kind(
-        KLAutoencoder,
-        stages.from_kl,
-        lambda module, variables, x, keys: module.apply(variables, x, keys),
-        losses.kl_loss,
-        1e-6,
-        lambda found: found.mean,
-        kl_sums,
-        kl_scores,
-    ),
-    'vq': Kind(
-        VQAutoencoder,
-        stages.from_vq,
-        lambda module, variables, x, keys: module.apply(variables, x),
-        losses.vq_loss,
-        1.0,
-        lambda found: found.values,
-        vq_sums,
-        vq_scores,
-    ),
-}
+KL = Kind(
+    stage=lambda module, variables, shape: stages.from_kl(module, variables),
+    loss=losses.kl_loss,
+    weight=1e-6,
+    latents=lambda found: found.mean,
+    sums=kl_sums,
+    scores=kl_scores,
+)
+CODES = Kind(
+    stage=tokens,
+    loss=coded.loss,
+    weight=1.0,
+    latents=lambda found: found.values,
+    sums=code_sums,
+    scores=code_scores,
+)
+MODULES = {'kl': KLAutoencoder, 'conv': coded.ConvTokenizer, 'vit': coded.ViTTokenizer}
 
 
-def model(name, **fields):
-    """(kind, module) by name, with the fields of its module."""
-    kind = KINDS[choose(name, KINDS, 'config.model.name')]
-    return kind, construct(kind.module, fields, 'config.model')
+def model(config, channels) -> tuple[Kind, linen.Module]:
+    """The autoencoder that the config names."""
+    fields = config.model.to_dict() | {'channels': channels}
+    name = choose(fields.pop('name'), MODULES, 'config.model.name')
+    section = config.get('quantizer')
+    if name == 'kl':
+        if section:
+            raise UserError(
+                'config.quantizer needs a model of codes: set config.model.name to conv or vit'
+            )
+        return KL, construct(KLAutoencoder, fields, 'config.model')
+    if not section:
+        raise UserError(f'config.model.name {name!r} needs config.quantizer: its name and fields')
+    module = partial(MODULES[name], quantizer(**section.to_dict()))
+    return CODES, construct(module, fields, 'config.model')
 
 
 def decibels(x, y):
@@ -201,7 +219,7 @@ def decibels(x, y):
 
 def judged(state):
     """What the network is applied with when it is judged."""
-    return {'params': state.eval_params()}
+    return {'params': state.eval_params(), **state.aux}
 
 
 def images(section, split):

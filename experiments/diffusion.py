@@ -23,23 +23,21 @@ from jax import numpy as jnp
 from jaxcv import data
 from jaxcv.autoencoder.stage import Stage, plain
 from jaxcv.data import augment, encoded
-from jaxcv.diffusion import judge as judging
-from jaxcv.diffusion import losses, masks, networks, parameterization, pictures, schedules
+from jaxcv.diffusion import losses, masks, networks, parameterization, schedules
 from jaxcv.diffusion.drawing import Drawing, Guides, drawing
 from jaxcv.diffusion.gallery import Real, gallery
 from jaxcv.diffusion.guidance import Conditional
 from jaxcv.diffusion.networks import Condition
 from jaxcv.diffusion.networks.classifier import Guide, require
 from jaxcv.errors import UserError, construct
-from jaxcv.ops import across
+from jaxcv.metrics import judge as judging
+from jaxcv.metrics.judge import swept
 from jaxcv.train import Experiment, Optim
 from jaxcv.train.config import settings
 from jaxcv.train.training import train_step
 
-BATCH = 256  # pictures drawn at once
 FEW = 8  # pictures of one kind that are shown
 ROWS = 10  # classes of which pictures are shown, at most
-SWEPT = ('accuracy', 'precision', 'recall', 'frechet')  # shown for several scales of guidance
 
 
 @dataclass(frozen=True)
@@ -157,33 +155,14 @@ def loss(process, meaning, network, objective, lessons):
 def scorer(judge, images, how, draw, stage, null):
     """(params, key, scale of the guidance, if not that of `how`) -> scores of as many pictures as
     real ones."""
-    batch = first(images, how.count or len(images))
-    labels, count = labels_of(batch), len(batch['image'])
-    parts = -(-count // BATCH)
-    size = -(-count // parts)
-    filled = jnp.pad(labels, (0, parts * size - count)).reshape(parts, size)
-    real = jax.jit(partial(judging.seen, judge.apply))(judge.variables, data.signed(batch['image']))
-    floor = judging.frechet_floor(real.features, jax.random.key(0))
+    batch = data.first(images, how.count or len(images))
+    real, labels = data.signed(batch['image']), labels_of(batch)
+
+    def drawn(params, rows, keys, scale=None):
+        return stage.decode(draw.sample(params, labels[rows], keys, scale)[0])
+
     told = null is not None or how.classifier
-
-    @jax.jit
-    def look(params, labels, keys, scale):
-        labels, keys = across.split((labels, keys))
-        drawn = stage.decode(draw.sample(params, labels, keys, scale)[0])
-        return across.whole(judging.seen(judge.apply, judge.variables, drawn))
-
-    @jax.jit
-    def score(fake, key):
-        found = judging.judged(fake, real, key, labels if told else None)
-        return found | {'frechet_ratio': found['frechet'] / floor}
-
-    def scores(params, key, scale=None):
-        keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(parts * size))
-        keys = keys.reshape(parts, size)
-        found = [look(params, filled[i], keys[i], scale) for i in range(parts)]
-        return score(jax.tree.map(lambda *xs: jnp.concatenate(xs)[:count], *found), key)
-
-    return scores
+    return judging.scorer(judge.apply, judge.variables, real, drawn, labels if told else None)
 
 
 def evaluations(scores):
@@ -196,7 +175,7 @@ def evaluations(scores):
 
 def exhibition(draw, images, how, stage, null, fills, scores):
     """The gallery, and what guidance does to the scores."""
-    batch = first(images, FEW)
+    batch = data.first(images, FEW)
     real = Real(data.signed(batch['image']), labels_of(batch))
     classes = min(max(len(images.classes), 1), ROWS)
     scale = None if null is None else how.guidance
@@ -206,9 +185,7 @@ def exhibition(draw, images, how, stage, null, fills, scores):
         params = state.eval_params()
         media = shown(params, key)
         if scores and how.scales:
-            found = [jax.device_get(scores(params, key, scale)) for scale in how.scales]
-            rows = {name: [float(row[name]) for row in found] for name in SWEPT if name in found[0]}
-            media['guidance_scores'] = pictures.sweep(how.scales, rows, 'Scores by guidance')
+            media['guidance_scores'] = swept(partial(scores, params, key), how.scales)
         return media
 
     return show
@@ -247,17 +224,6 @@ def shape_of(stage, images, objective):
             'config.objective.fills needs pictures, but config.needs.stage makes latents of them'
         )
     return shape
-
-
-def first(images, count):
-    """The first `count` samples, in batches."""
-    parts, rest = [], min(count, len(images))
-    for batch in data.epoch(images, BATCH):
-        parts.append({name: x[:rest] for name, x in batch.items()})
-        rest -= len(parts[-1]['valid'])
-        if rest <= 0:
-            break
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def labels_of(batch):

@@ -6,26 +6,21 @@ its latents.
 
 trains the autoencoder in the workdir, if it has not finished there, and writes a store that
 `jaxcv.data.load('encoded', split, path=OUT)` reads: for every image of the config's data what the
-encoder says of it (`mean` and `log_variance`, or `vectors`) in half precision, and its `label`.
+encoder says of it (`mean` and `log_variance` in half precision, or `codes`), and its `label`.
 """
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import jax
-import numpy as np
 from absl import flags
-from jax import numpy as jnp
-from jax.sharding import Mesh
 
 import experiments
 from experiments import command
 from jaxcv import data
+from jaxcv.autoencoder.encodings import encodings
 from jaxcv.autoencoder.stage import Stage
 from jaxcv.data import encoded
 from jaxcv.errors import UserError
-from jaxcv.ops import across
 from jaxcv.train import config as configs
 from jaxcv.train import machine, run
 
@@ -73,29 +68,10 @@ def store(stage: Stage, section, out: Path, batch_size: int) -> encoded.Info:
     """Encodes the splits of the data of a config, and writes them."""
     splits = {split: data.configured(section, split) for split in SPLITS}
     classes = splits['train'].classes
-    rows = {split: encode(stage, dataset, batch_size) for split, dataset in splits.items()}
+    rows = {split: encodings(stage, dataset, batch_size) for split, dataset in splits.items()}
     return encoded.write(
         out, rows, source=section.name, classes=classes, fingerprint=stage.fingerprint
     )
-
-
-def encode(stage: Stage, dataset, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
-    """Posteriors, with labels where there are some, in the order of the data; on all devices."""
-
-    @jax.jit
-    def posterior(images):
-        images = across.split(data.signed(images))
-        return jax.tree.map(lambda x: x.astype(jnp.float16), stage.posterior(images))
-
-    mesh = Mesh(np.array(jax.devices()), (across.DATA,))
-    for batch in data.epoch(dataset, batch_size):
-        with jax.set_mesh(mesh):
-            found = jax.device_get(posterior(batch['image']))
-        kept = found | {name: batch[name] for name in ('label',) if name in batch}
-        rows = {name: values[batch['valid']] for name, values in kept.items()}
-        if not all(np.isfinite(values).all() for values in rows.values()):
-            raise UserError('what the encoder says does not fit half precision: train it again')
-        yield rows
 
 
 if __name__ == '__main__':

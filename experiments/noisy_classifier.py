@@ -15,10 +15,10 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from experiments.recognition import SHOWN, first, labeled
+from experiments.recognition import SHOWN, labeled
 from jaxcv import data
 from jaxcv.data import augment
-from jaxcv.diffusion import losses, pictures, schedules
+from jaxcv.diffusion import losses, schedules
 from jaxcv.diffusion.networks import classifier
 from jaxcv.diffusion.process import noised
 from jaxcv.errors import construct
@@ -30,6 +30,7 @@ from jaxcv.recognition.losses import cross_entropy
 from jaxcv.train import Experiment, Optim, evaluate
 from jaxcv.train.config import settings
 from jaxcv.train.training import train_step
+from jaxcv.viz import sweep
 
 SHARES = (0.1, 0.3, 0.5, 0.7)  # of noise, at which accuracy is reported
 CURVE = tuple(np.linspace(0.05, 0.95, 10).round(2).tolist())  # at which it is drawn
@@ -128,12 +129,12 @@ def gallery(process, applied, test_set):
         return across.whole((curve, noised(images, noise, low) / low.alpha, few))
 
     def show(state, key):
-        batch = first(test_set)
+        batch = data.first(test_set, SHOWN)
         curve, x, logits = jax.device_get(seen(state, batch, key))
         caption = 'Test pictures recognized and how sure the network is, against the share of noise'
         shown = (x.clip(-1, 1) + 1) / 2
         return {
-            'accuracy': pictures.sweep(list(CURVE), curve, caption, 'sigma / (alpha + sigma)'),
+            'accuracy': sweep(list(CURVE), curve, caption, 'sigma / (alpha + sigma)'),
             'mistakes': mistakes.mistakes(shown, logits, batch['label'], test_set.classes),
         }
 

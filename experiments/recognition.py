@@ -119,7 +119,7 @@ def diagnostics(network, loss, test_set):
         dead = diagnose.dead_units(network.apply, variables(state), images)
         return across.whole(diagnose.metrics(diagnose.gradient_norms(grads), dead))
 
-    return lambda state, key: diagnosed(state, first(test_set), key)
+    return lambda state, key: diagnosed(state, data.first(test_set, SHOWN), key)
 
 
 def gallery(network, apply, test_set, classes):
@@ -130,7 +130,7 @@ def gallery(network, apply, test_set, classes):
         return across.whole(apply(variables(state), data.signed(across.split(batch)['image']))[0])
 
     def show(state, key):
-        batch = first(test_set)
+        batch = data.first(test_set, SHOWN)
         logits = predict(state, batch)
         sums = scores.sums(logits, batch['label'], batch['valid'])
         media = {
@@ -147,11 +147,6 @@ def gallery(network, apply, test_set, classes):
         return media
 
     return show
-
-
-def first(dataset):
-    """The first samples, as one batch."""
-    return next(iter(data.epoch(dataset, min(SHOWN, len(dataset)))))
 
 
 def variables(state):

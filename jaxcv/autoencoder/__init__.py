@@ -4,21 +4,16 @@
     posterior = module.apply(variables, images, method='encode')
     images = module.apply(variables, sample(posterior, keys), method='decode')
 
-`vq` has the discrete kind, `losses` what both are trained with, `diffusers` reads and writes the
-released ones.
+`losses` has what they are trained with, `stage` how other models see them, `diffusers` reads and
+writes the released ones. Those of codes are in `jaxcv.tokens`.
 """
 
 from jaxcv.autoencoder.kl import Gaussian, KLAutoencoder, kl, sample, standardization
-from jaxcv.autoencoder.vq import Quantized, VQAutoencoder, nearest, quantize
 
 __all__ = [
     'Gaussian',
     'KLAutoencoder',
-    'Quantized',
-    'VQAutoencoder',
     'kl',
-    'nearest',
-    'quantize',
     'sample',
     'standardization',
 ]

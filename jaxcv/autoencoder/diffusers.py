@@ -1,10 +1,9 @@
-"""Folders of diffusers' AutoencoderKL and VQModel, read and written.
+"""Folders of diffusers' AutoencoderKL, read and written.
 
     module, variables = load('path/to/folder')
     save(module, variables, 'path/to/new_folder', sample_size=64)
 
-Their `scaling_factor` and `shift_factor` are our `scale` and `shift`. VQModel's `commit_loss` has
-beta on the codebook term, ours has it on the commitment.
+Their `scaling_factor` and `shift_factor` are our `scale` and `shift`.
 """
 
 from functools import partial
@@ -16,7 +15,6 @@ from flax import linen
 from jaxtyping import PyTree
 
 from jaxcv.autoencoder.kl import KLAutoencoder
-from jaxcv.autoencoder.vq import VQAutoencoder
 from jaxcv.errors import choose
 from jaxcv.interop import diffusers
 from jaxcv.interop.diffusers import ACTIVATIONS, Config, Kind, Tensors, dense, levels
@@ -36,17 +34,19 @@ DEFAULTS = {
     'scaling_factor': 0.18215,
     'mid_block_add_attention': True,
 }
-RULES = [
+HALVES = [
     *diffusers.network('encoder.', 'encoder/'),
     *diffusers.network('decoder.', 'decoder/'),
+]
+RULES = [
+    *HALVES,
     *dense('quant_conv', 'to_latents'),
     *dense('post_quant_conv', 'from_latents'),
-    Rule('quantize.embedding.weight', 'params/codebook'),
 ]
 
 
 def fields(config: Config, tensors: Tensors) -> dict[str, Any]:
-    """What both kinds have."""
+    """What every autoencoder with these halves has."""
     there, back = levels(config, 'down_block_types', DOWN), levels(config, 'up_block_types', UP)
     return {
         'latents': config['latent_channels'],
@@ -100,20 +100,6 @@ def kl_written(module: KLAutoencoder, params: PyTree, free: Config) -> dict[str,
     }
 
 
-def vq_fields(config: Config, tensors: Tensors) -> dict[str, Any]:
-    return fields(config, tensors) | {
-        'codes': config['num_vq_embeddings'],
-        'code_width': config['vq_embed_dim'],
-    }
-
-
-def vq_written(module: VQAutoencoder, params: PyTree, free: Config) -> dict[str, Any]:
-    return written(module, params, free) | {
-        'num_vq_embeddings': module.codes,
-        'vq_embed_dim': module.code_width,
-    }
-
-
 def inputs(module: linen.Module, config: Config) -> tuple[jax.ShapeDtypeStruct]:
     side = 2 ** (len(module.widths) - 1)
     return (jax.ShapeDtypeStruct((1, side, side, config['in_channels']), np.float32),)
@@ -137,21 +123,6 @@ KINDS = {
         free={'sample_size': 32, 'force_upcast': True},
         fields=kl_fields,
         config=kl_written,
-        rules=rules,
-        inputs=inputs,
-    ),
-    'VQModel': Kind(
-        constructor=VQAutoencoder,
-        defaults=DEFAULTS
-        | {
-            'latent_channels': 3,
-            'num_vq_embeddings': 256,
-            'vq_embed_dim': None,
-        },
-        fixed={'norm_type': 'group'},
-        free={'sample_size': 32, 'force_upcast': False, 'lookup_from_codebook': False},
-        fields=vq_fields,
-        config=vq_written,
         rules=rules,
         inputs=inputs,
     ),

@@ -4,7 +4,6 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcv.autoencoder.kl import Gaussian, kl
-from jaxcv.autoencoder.vq import Quantized
 from jaxcv.errors import choose
 
 DISTANCES = {'l1': jnp.abs, 'l2': jnp.square}
@@ -33,14 +32,3 @@ def kl_loss(
     """
     values = images[0].size
     return reconstruction(images, output, distance) + weight * kl(posterior) / values
-
-
-def vq_loss(
-    images: Float[Array, 'b h w c'],
-    output: Float[Array, 'b h w c'],
-    found: Quantized,
-    weight: float = 1.0,
-    distance: str = 'l1',
-) -> Float[Array, 'b']:
-    """reconstruction + weight * the loss of codebook and commitment."""
-    return reconstruction(images, output, distance) + weight * found.loss

@@ -10,7 +10,7 @@ sampled again in every epoch: `stage.sample(batch, keys)` takes a batch of what 
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -18,7 +18,6 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from jaxcv.autoencoder.kl import Gaussian, KLAutoencoder, sample, standardization
-from jaxcv.autoencoder.vq import VQAutoencoder
 from jaxcv.errors import UserError
 
 BATCH = 256  # images encoded at once where latents are measured
@@ -26,7 +25,8 @@ Images = Float[Array, 'b h w c']  # in [-1, 1]
 Latents = Float[Array, 'b h2 w2 d']
 
 
-class Stage(NamedTuple):
+@dataclass(frozen=True)
+class Stage:
     """Functions of batches.
 
     posterior    images -> what is known of their latents: named arrays, the batch axis first
@@ -63,28 +63,10 @@ def from_kl(module: KLAutoencoder, variables: PyTree[Array]) -> Stage:
         gaussian = Gaussian(single(posterior['mean']), single(posterior['log_variance']))
         return module.standardized(sample(gaussian, keys))
 
-    return Stage(posterior, draw, decoder(module, variables), fingerprint(variables))
-
-
-def from_vq(module: VQAutoencoder, variables: PyTree[Array]) -> Stage:
-    """Posteriors are `vectors` before the lookup, which `decode` does; nothing is random."""
-
-    def posterior(images):
-        return {'vectors': module.apply(variables, images, method='encode')}
-
-    def draw(posterior, keys):
-        return module.standardized(single(posterior['vectors']))
-
-    return Stage(posterior, draw, decoder(module, variables), fingerprint(variables))
-
-
-def decoder(
-    module: KLAutoencoder | VQAutoencoder, variables: PyTree[Array]
-) -> Callable[[Latents], Images]:
     def decode(latents):
         return image(module.apply(variables, module.unstandardized(latents), method='decode'))
 
-    return decode
+    return Stage(posterior, draw, decode, fingerprint(variables))
 
 
 def standardized(stage: Stage, images: Float[Array, 'n h w c']) -> Stage:
@@ -99,7 +81,8 @@ def standardized(stage: Stage, images: Float[Array, 'n h w c']) -> Stage:
     shift, scale = map(float, standardization(jnp.concatenate(parts)))
     if not np.isfinite(scale):
         raise UserError('the encoder gives the same latents for all images: train it again')
-    return stage._replace(
+    return replace(
+        stage,
         sample=lambda posterior, keys: (stage.sample(posterior, keys) - shift) * scale,
         decode=lambda latents: stage.decode(latents / scale + shift),
     )

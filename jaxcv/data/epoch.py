@@ -35,6 +35,11 @@ def epoch(
     return _pass(dataset, batch_size)
 
 
+def first(dataset: Dataset, count: int) -> Example:
+    """The first samples, at most `count`, as one batch."""
+    return next(epoch(dataset, min(count, len(dataset))))
+
+
 def _pass(dataset, batch_size):
     for start in range(0, len(dataset), batch_size):
         count = min(batch_size, len(dataset) - start)

@@ -10,9 +10,9 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from jaxcv.autoencoder.stage import Stage
-from jaxcv.diffusion import editing, masks, pictures
+from jaxcv.diffusion import editing, masks
 from jaxcv.diffusion.drawing import Draw
-from jaxcv.viz import Picture
+from jaxcv.viz import Picture, rows
 
 SCALES = (1.0, 2.0, 4.0, 8.0)  # of the guidance that is shown
 PAIRS = 4  # of pictures that are mixed
@@ -67,11 +67,10 @@ def gallery(
 
     def show(params, key):
         keys = jax.random.split(key, (classes, n))
-        rows = [drawn(params, jnp.full(n, k), keys[k], scale)[0] for k in range(classes)]
         x0 = encode(images, keys[0])
         noise = invert(params, none, x0)
         found = {
-            'samples': rows,
+            'samples': [drawn(params, jnp.full(n, k), keys[k], scale)[0] for k in range(classes)],
             'inversion': [x0, noise, restore(params, none, noise)],
             'interpolation': [restore(params, none, arc) for arc in arcs(noise)],
         }
@@ -82,13 +81,11 @@ def gallery(
         media = {}
         for name, parts in found.items():
             shown = jax.device_get([decode(part) for part in parts])
-            media[name] = pictures.rows(np.concatenate(shown), n, CAPTIONS[name])
+            media[name] = rows(np.concatenate(shown), n, CAPTIONS[name])
         steps = drawn(params, mixed, keys[0], scale)[1]
         chosen = np.unique(np.linspace(0, len(steps) - 1, COLUMNS).round().astype(int))
         strip = np.stack(jax.device_get([decode(steps[i]) for i in chosen]), axis=1)
-        media['strip'] = pictures.rows(
-            strip.reshape(-1, *strip.shape[2:]), len(chosen), CAPTIONS['strip']
-        )
+        media['strip'] = rows(strip.reshape(-1, *strip.shape[2:]), len(chosen), CAPTIONS['strip'])
         return media
 
     return show

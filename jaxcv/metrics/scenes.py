@@ -103,3 +103,11 @@ def agrees(caption: str, image: np.ndarray, shapes: bool = True) -> bool:
 
     first, second = ([s for s in objects if name(s.color, s.shape) == told[i]] for i in (0, 1))
     return any(placed(a, b) for a in first for b in second if a is not b)
+
+
+def withheld(caption: str, one_in: int) -> bool:
+    """Whether the caption has one of the pairs of color and shape that training is not to see: one
+    in `one_in`, spread over both, at most one of a shape if that is the number of colors."""
+    colors, shapes = list(COLORS), list(SHAPES)
+    pairs = [(colors.index(c), shapes.index(s)) for c, s in PHRASE.findall(caption)]
+    return any((color + shape) % one_in == 0 for color, shape in pairs)

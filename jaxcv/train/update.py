@@ -100,9 +100,9 @@ def update(
         return TrainState(params, {} if aux is None else aux, optimizer.init(trainable), average)
 
     def value(trainable, fixed, aux, batch, keys):
-        params = _cast(_merge(trainable, fixed), compute)
-        scalar, aux, metrics = loss(params, aux, _cast(batch, compute), keys)
-        return scalar.astype(jnp.float32), (_cast(aux, jnp.float32), metrics)
+        params = cast(_merge(trainable, fixed), compute)
+        scalar, aux, metrics = loss(params, aux, cast(batch, compute), keys)
+        return scalar.astype(jnp.float32), (cast(aux, jnp.float32), metrics)
 
     gradient = jax.value_and_grad(value, has_aux=True)
 
@@ -117,7 +117,7 @@ def update(
         if accumulate == 1:
             aux, (metrics, grads) = micro(state.aux, (batch, keys))
         else:
-            parts = jax.tree.map(lambda x: _parts(x, accumulate), (batch, keys))
+            parts = jax.tree.map(lambda x: parts_of(x, accumulate), (batch, keys))
             aux, (metrics, grads) = _scan_mean(micro, state.aux, parts, accumulate)
 
         grads, aux, metrics = across.mean((grads, aux, metrics))
@@ -130,7 +130,7 @@ def update(
     return Update(init, step)
 
 
-def _parts(x, count):
+def parts_of(x: Float[Array, 'b *s'], count: int) -> Float[Array, 'count b/count *s']:
     """[b ...] -> [count, b / count, ...], every count-th sample to a part: then the part of a
     batch split over devices is the same set of samples for any number of devices."""
     return x.reshape(x.shape[0] // count, count, *x.shape[1:]).swapaxes(0, 1)
@@ -169,8 +169,10 @@ def _merge(trainable, fixed):
     )
 
 
-def _cast(tree, dtype):
-    def cast(x):
+def cast(tree: PyTree[Array], dtype) -> PyTree[Array]:
+    """The floating-point leaves in another precision."""
+
+    def convert(x):
         return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
 
-    return jax.tree.map(cast, tree)
+    return jax.tree.map(convert, tree)

@@ -3,9 +3,10 @@
 from jaxcv.viz.figures import figure, new_figure
 from jaxcv.viz.files import save
 from jaxcv.viz.media import Media, Picture, Video
+from jaxcv.viz.pictures import rows, sweep, titled
 from jaxcv.viz.pixels import colorize, encode_png, enlarge, grid, to_uint8
 
 __all__ = [
     'Media', 'Picture', 'Video', 'colorize', 'encode_png', 'enlarge', 'figure', 'grid',
-    'new_figure', 'save', 'to_uint8',
+    'new_figure', 'rows', 'save', 'sweep', 'titled', 'to_uint8',
 ]  # fmt: skip

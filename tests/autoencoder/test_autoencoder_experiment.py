@@ -8,9 +8,9 @@ from jax import numpy as jnp
 import experiments
 from experiments import autoencoder
 from jaxcv import data
-from jaxcv.autoencoder import vq
 from jaxcv.autoencoder.stage import Stage
 from jaxcv.errors import UserError
+from jaxcv.tokens import codebook
 from jaxcv.train import config as configs
 from jaxcv.train import run
 
@@ -45,11 +45,11 @@ def test_reconstruction_is_learned(tmp_path):
     assert result.metrics['kl_bits'] > 100
 
 
-@pytest.mark.parametrize('variant', ['', ':vq'])
+@pytest.mark.parametrize('variant', ['', ':codes'])
 def test_scores_pictures_and_stage(variant):
     made, state = started(load(variant))
     scores = made.evaluate(state, jax.random.key(1))
-    own = {'': {'kl_bits'}, ':vq': {'perplexity', 'usage'}}[variant]
+    own = {'': {'kl_bits'}, ':codes': {'perplexity', 'usage'}}[variant]
     assert set(scores) == {'psnr', 'l1'} | own
     assert all(np.isfinite(list(scores.values())))
     media = made.show(state, jax.random.key(2))
@@ -67,27 +67,33 @@ def test_scores_pictures_and_stage(variant):
 
 def test_scores_are_means_over_the_images():
     """Against numpy, over a test set that fills no whole number of batches."""
-    config = load(':vq')
+    config = load(':codes')
     made, state = started(config)
-    codebook = np.random.default_rng(0).normal(size=(512, 4))  # a fresh one has few codes in reach
-    state.params['codebook'] = jnp.asarray(codebook, jnp.float32)
+    vectors = np.random.default_rng(0).normal(size=(512, 4))  # a fresh one has few codes in reach
+    counted = state.aux['statistics']['bottleneck']['counted']
+    changed = counted._replace(codebook=jnp.asarray(vectors, jnp.float32))
+    state.aux['statistics']['bottleneck']['counted'] = changed
     scores = made.evaluate(state, jax.random.key(1))
     test = data.arrays(data.load('digits', 'test'))['image'] / 127.5 - 1
-    _, network = autoencoder.model(channels=1, **config.model.to_dict())
-    apply = jax.jit(lambda x: network.apply({'params': state.eval_params()}, x))
+    _, network = autoencoder.model(config, channels=1)
+    apply = jax.jit(lambda x: network.apply({'params': state.eval_params(), **state.aux}, x))
     output, found = apply(jnp.asarray(test, jnp.float32))
     error = np.square(np.clip(output, -1, 1) - test).mean((1, 2, 3))
     assert scores['psnr'] == pytest.approx(np.mean(10 * np.log10(4 / error)), rel=1e-4)
     assert scores['l1'] == pytest.approx(np.abs(output - test).mean(), rel=1e-4)
-    assert scores['perplexity'] == pytest.approx(float(vq.perplexity(found.indices, 512)), rel=1e-3)
+    assert scores['perplexity'] == pytest.approx(
+        float(codebook.perplexity(found.codes, 512)), rel=1e-3
+    )
     assert 10 < scores['perplexity'] < 512 * scores['usage']
-    assert scores['usage'] == len(np.unique(found.indices)) / 512
+    assert scores['usage'] == len(np.unique(found.codes)) / 512
 
 
 @pytest.mark.parametrize(
     ('changes', 'words'),
     [
         ({'model.name': 'vae'}, "config.model.name is 'vae'"),
+        ({'model.name': 'conv'}, 'needs config.quantizer'),
+        ({'quantizer': {'name': 'vq'}}, 'needs a model of codes'),
         ({'model.witdhs': (8,)}, "did you mean 'widths'"),
         ({'objective.distance': 'l3'}, 'the distance of a reconstruction'),
         ({'model.groups': 3}, 'the groups must divide'),

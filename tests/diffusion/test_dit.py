@@ -6,10 +6,10 @@ import pytest
 from jax import numpy as jnp
 
 from jaxcv.diffusion.networks import SIZES, Condition, DiT
-from jaxcv.diffusion.networks.patches import assembled, cut, positions
 from jaxcv.diffusion.networks.time import sinusoidal
 from jaxcv.errors import UserError
 from jaxcv.nn import cost
+from jaxcv.nn.patchify import assembled, cut, positions
 
 SMALL = {'width': 16, 'depth': 2, 'heads': 2, 'time_width': 8}
 VARIANTS = ['adaln_zero', 'in_context', 'cross_attention']

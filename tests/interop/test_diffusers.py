@@ -16,6 +16,7 @@ from jaxcv.diffusion.networks import Condition, DiT, UNet, sinusoidal
 from jaxcv.errors import UserError
 from jaxcv.interop import safetensors
 from jaxcv.interop.diffusers import STEM
+from jaxcv.tokens import diffusers as tokenizers
 
 read = partial(safetensors.read, stem=STEM)
 
@@ -142,7 +143,8 @@ CASES = [(kind, name) for kind, names in MODELS.items() for name in names]
 
 
 def room(kind):
-    return networks if kind in networks.KINDS else autoencoders
+    rooms = (networks, autoencoders, tokenizers)
+    return next(room for room in rooms if kind in room.KINDS)
 
 
 def reference(kind, name, folder):
@@ -220,9 +222,10 @@ def ours(module, variables, given):
     if kind == 'KLAutoencoder':
         output, posterior = jax.jit(module.apply)(variables, given['x'])
         return [*posterior, output]
-    if kind == 'VQAutoencoder':
+    if kind == 'ConvTokenizer':
         vectors = module.apply(variables, given['x'], method='encode')
-        return [vectors, module.apply(variables, vectors, method='decode')]
+        found = module.apply(variables, vectors, method='quantize')
+        return [vectors, module.apply(variables, found.values, method='decode')]
     given = dict(given)
     if 'pooled' in given:
         waves = jax.vmap(lambda ids: sinusoidal(ids, 8).ravel())(jnp.asarray(given['ids']))

@@ -98,7 +98,7 @@ def test_an_autoencoder_is_needed(encode, config, tmp_path, monkeypatch):
 def test_the_command(tmp_path):
     """Trains, stores, and knows what it has done."""
     words = [
-        *('-m', 'experiments.encode', '--config=configs/autoencoder/shapes.py:vq'),
+        *('-m', 'experiments.encode', '--config=configs/autoencoder/shapes.py:codes'),
         *(f'--workdir={tmp_path / "run"}', f'--out={tmp_path / "latents"}'),
         *(f'--config.{name}={value}' for name, value in TINY.items()),
     ]
@@ -114,8 +114,8 @@ def test_the_command(tmp_path):
 
     code, said = start()
     assert code == 0 and '1,438 of train, 359 of test' in said, said
-    assert 'vectors float16[4, 4, 4]' in said and ' MB in ' in said
-    assert data.load('encoded', path=tmp_path / 'latents')[0]['vectors'].shape == (4, 4, 4)
+    assert 'codes uint16[4, 4]' in said and ' MB in ' in said
+    assert data.load('encoded', path=tmp_path / 'latents')[0]['codes'].shape == (4, 4)
     code, said = start()
     assert code == 0 and 'was written before' in said, said
     code, said = start(f'--workdir={tmp_path / "other"}', '--config.seed=1')

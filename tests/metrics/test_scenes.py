@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxcv.data.shapes import COLORS, SHAPES, scene
-from jaxcv.metrics.scenes import agrees, seen
+from jaxcv.metrics.scenes import agrees, seen, withheld
 
 
 @pytest.mark.parametrize('size', [32, 64])
@@ -47,3 +47,10 @@ def test_places_are_told_apart(turned, right):
 def test_nothing_is_seen_on_a_background():
     rng = np.random.default_rng(0)
     assert seen(rng.integers(0, 130, (32, 32, 3)).astype(np.uint8)) == []
+
+
+def test_pairs_are_withheld():
+    pairs = [(c, s) for c in COLORS for s in SHAPES]
+    found = [pair for pair in pairs if withheld(f'a white star and a {" ".join(pair)}', 8)]
+    assert not withheld('a white star', 8) and len(found) == 6
+    assert len({s for _, s in found}) == 6 and len({c for c, _ in found}) == 6

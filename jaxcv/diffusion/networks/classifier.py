@@ -13,13 +13,13 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxcv.diffusion.networks.condition import Condition, Embedding
-from jaxcv.diffusion.networks.patches import positions
 from jaxcv.diffusion.process import Level, per_sample
 from jaxcv.errors import UserError
 from jaxcv.nn.attention import Attention, SelfAttention
 from jaxcv.nn.conv import Conv
 from jaxcv.nn.dense import Dense
 from jaxcv.nn.group_norm import GroupNorm
+from jaxcv.nn.patchify import positions
 from jaxcv.nn.residual import ResidualBlock
 
 ZEROS = linen.initializers.zeros

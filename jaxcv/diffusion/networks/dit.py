@@ -8,12 +8,12 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxcv.diffusion.networks.condition import SMALL, Condition, Embedding, check, joined
-from jaxcv.diffusion.networks.patches import Patches, assembled, grid, positions
-from jaxcv.diffusion.networks.transformer import Block, Mlp
 from jaxcv.errors import UserError, choose
 from jaxcv.nn.attention import Attention
 from jaxcv.nn.dense import Dense
+from jaxcv.nn.patchify import Patches, assembled, grid, positions
 from jaxcv.nn.regularize import Dropout
+from jaxcv.nn.transformer import Block, Mlp
 
 # The paper's sizes; with `patch` 2 on latents of 32x32, XL is DiT-XL/2.
 SIZES = {

@@ -9,12 +9,12 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxcv.diffusion.networks.condition import Condition, Embedding, check, joined
-from jaxcv.diffusion.networks.transformer import SpatialTransformer
 from jaxcv.errors import UserError, choose
 from jaxcv.nn.attention import SelfAttention
 from jaxcv.nn.conv import Conv
 from jaxcv.nn.group_norm import GroupNorm
 from jaxcv.nn.residual import Downsample, ResidualBlock, Upsample
+from jaxcv.nn.transformer import SpatialTransformer
 
 ZEROS = linen.initializers.zeros
 ATTENTION = ('none', 'self', 'cross')

@@ -4,9 +4,12 @@ fake = seen(apply, variables, samples)                 # any classifier of this 
 real = seen(apply, variables, images)                  # as many real ones
 judged(fake, real, key, labels)                        # {'frechet': ..., 'precision': ...}
 frechet_floor(real.features, key)                      # what 'frechet' is to be read against
+
+`scorer` does all of it for a function that draws.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,8 +18,12 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from jaxcv import metrics
 from jaxcv.errors import UserError
+from jaxcv.ops import across
+from jaxcv.viz import Picture, sweep
 
 Apply = Callable[[PyTree, Float[Array, 'b h w c']], tuple[Float[Array, 'b k'], Float[Array, 'b d']]]
+BATCH = 256  # images drawn at once
+SWEPT = ('accuracy', 'precision', 'recall', 'frechet')  # shown for several scales of guidance
 SUBSETS = 10  # of the kernel distance: disjoint, a tenth of the samples each
 
 
@@ -90,3 +97,45 @@ def frechet_floor(
         return metrics.frechet_distance(features[rows[:half]], features[rows[half : 2 * half]])
 
     return jax.lax.map(between, jax.random.split(key, divisions)).mean()
+
+
+def scorer(
+    apply: Apply,
+    variables: PyTree,
+    images: Float[Array, 'n h w c'],
+    draw: Callable[..., Float[Array, 'b h w c']],
+    labels: Int[Array, 'n'] | None = None,
+) -> Callable[..., dict[str, Float[Array, '']]]:
+    """(params, key, ...) -> `judged` of as many drawn images as real ones, and 'frechet_ratio' to
+    the floor. `draw(params, rows, keys, ...)` draws a batch, one key each, told what the real
+    images in those rows show: their `labels`, if these are to be recognized."""
+    count, parts = len(images), -(-len(images) // BATCH)
+    size = -(-count // parts)
+    rows = (jnp.arange(parts * size) % count).reshape(parts, size)
+    real = jax.jit(partial(seen, apply))(variables, images)
+    floor = frechet_floor(real.features, jax.random.key(0))
+
+    @jax.jit
+    def look(params, rows, keys, *how):
+        rows, keys = across.split((rows, keys))
+        return across.whole(seen(apply, variables, draw(params, rows, keys, *how)))
+
+    @jax.jit
+    def score(fake, key):
+        found = judged(fake, real, key, labels)
+        return found | {'frechet_ratio': found['frechet'] / floor}
+
+    def scores(params, key, *how):
+        keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(parts * size))
+        keys = keys.reshape(parts, size)
+        found = [look(params, rows[i], keys[i], *how) for i in range(parts)]
+        return score(jax.tree.map(lambda *xs: jnp.concatenate(xs)[:count], *found), key)
+
+    return scores
+
+
+def swept(score: Callable[[float], dict], scales: Sequence[float]) -> Picture:
+    """What the scale of guidance does to the scores."""
+    found = [jax.device_get(score(scale)) for scale in scales]
+    rows = {name: [float(row[name]) for row in found] for name in SWEPT if name in found[0]}
+    return sweep(scales, rows, 'Scores by guidance', 'guidance')

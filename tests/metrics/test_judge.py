@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from jax import numpy as jnp
 
-from jaxcv.diffusion.judge import Seen, frechet_floor, judged, seen
 from jaxcv.errors import UserError
+from jaxcv.metrics.judge import Seen, frechet_floor, judged, seen
 
 KEY = jax.random.key(0)
 COUNT = 200

@@ -1,0 +1,42 @@
+"""Scenes of shapes, 32x32, become 8x8 codes of a codebook of 512, for priors that draw them.
+
+    python -m experiments.main --config=configs/tokens/shapes_tokenizer.py \
+        --workdir=runs/shapes_tokenizer
+
+The codebook is a moving average; codes that die are put on vectors of the batch. `:scales` has the
+codes of VAR, scale after scale.
+"""
+
+import ml_collections
+
+VARIANTS = {
+    'scales': {
+        'quantizer': {
+            'name': 'multiscale',
+            'codes': 512,
+            'scales': (1, 2, 3, 4, 6, 8),
+            'kmeans': 10,
+            'revive': 0.1,
+        },
+    },
+}
+
+
+def get_config():
+    config = ml_collections.ConfigDict()
+    config.experiment = 'autoencoder'
+    config.data = {'name': 'shapes', 'image_size': 32}
+    config.model = {
+        'name': 'conv',
+        'latents': 32,
+        'latent_width': 8,
+        'widths': (16, 32, 64),
+        'blocks': 1,
+        'groups': 4,
+        'middle_attention': False,
+    }
+    config.quantizer = {'name': 'ema', 'codes': 512, 'kmeans': 10, 'revive': 0.1}
+    config.objective = {'distance': 'l2', 'weight': 1.0}
+    config.optim = {'name': 'muon', 'lr': 2e-2, 'schedule': 'cosine', 'warmup': 50}
+    config.train = {'steps': 3000, 'batch_size': 32, 'ema': 0.99, 'checkpoint_every': 1000}
+    return config
