@@ -5,15 +5,14 @@
 `config.quantizer`      name and fields of what makes the codes
 `config.data.augment`   what happens to training images, by name in alphabetical order
 `config.objective`      the fields of `Objective`
+`config.adversary`      what keeps pictures sharp: name and fields of a discriminator (optional)
+`config.needs.features` a classifier, whose layers say how alike two pictures look (optional)
 
 What a run that needs this one receives is a `Stage`, with latents of mean 0 and variance 1; of
 codes a `TokenStage`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import jax
 import numpy as np
@@ -21,18 +20,18 @@ from flax import linen
 from jax import numpy as jnp
 
 from jaxcv import data
-from jaxcv.autoencoder import KLAutoencoder, kl, losses
+from jaxcv.autoencoder import losses
 from jaxcv.autoencoder import stage as stages
+from jaxcv.autoencoder.decoder import last_layer
 from jaxcv.data import augment
 from jaxcv.data.dataset import stack
 from jaxcv.errors import UserError, choose, construct
 from jaxcv.metrics import psnr
-from jaxcv.tokens import autoencoder as coded
-from jaxcv.tokens import codebook
-from jaxcv.tokens.quantizers import quantizer
-from jaxcv.tokens.stage import tokens
-from jaxcv.train import Experiment, Optim, evaluate, learning_rate
+from jaxcv.tokens import kinds, perceptual, vqgan
+from jaxcv.tokens.discriminator import PatchDiscriminator, StyleDiscriminator
+from jaxcv.train import Experiment, Optim, evaluate, learning_rate, players
 from jaxcv.train.config import settings
+from jaxcv.train.optimize import optimizer
 from jaxcv.train.training import train_step
 from jaxcv.viz import rows
 
@@ -47,36 +46,38 @@ class Objective:
 
     distance: str = 'l1'  # or 'l2'
     weight: float = -1.0  # of the other term of the loss; negative: 1e-6 of kl, 1 of codes
+    perceptual: float = 0.0  # weight of the distance that `config.needs.features` sees
+    adversary: dict = field(default_factory=dict)  # fields of `vqgan.Sharpening`
 
 
-class Kind(NamedTuple):
-    """What kinds of autoencoders differ in. `found` is the second output of their modules."""
-
-    stage: Callable  # (module, variables, shape of an image) -> Stage
-    loss: Callable  # (images, output, found, weight, distance) -> [b]
-    weight: float
-    latents: Callable  # found -> [b h w d]
-    sums: Callable  # (module, found, valid [b]) -> sums over samples
-    scores: Callable  # (sums, number of samples) -> metrics
-
-
-def build(config) -> Experiment:
+def build(config, features=None) -> Experiment:
     train, optim = settings(config), Optim(**config.optim.to_dict())
     objective = construct(Objective, config.objective.to_dict(), 'config.objective')
     train_set, test_set = images(config.data, 'train'), images(config.data, 'test')
     shape = train_set[0]['image'].shape
-    kind, network = model(config, channels=shape[-1])
-    loss = lesson(kind, network, objective, augment.named(config.data.augment))
-    training = train_step(loss, train, optim)
+    kind, network = kinds.kind(
+        config.model.to_dict(), config.quantizer.to_dict(), channels=shape[-1]
+    )
+    make = maker(network, augment.named(config.data.augment))
+    loss = lesson(kind, objective, features)
+    rival = discriminator(config.adversary.to_dict())
+    if rival is None:
+        training = train_step(single(make, loss), train, optim)
+    else:
+        training = sharpened(config, make, loss, rival, objective, train, optim)
 
     def init(key):
-        variables = network.init(key, jnp.zeros((1, *shape)))
+        own, other = jax.random.split(key)
+        variables = network.init(own, jnp.zeros((1, *shape)))
         params = variables.pop('params')
-        return training.init(params, variables)
+        if rival is None:
+            return training.init(params, variables)
+        opponent = rival.init(other, jnp.zeros((1, *shape)))['params']
+        return training.init((params, opponent), (variables, {}))
 
     def step(state, batch, key):
         state, metrics = training.step(state, batch, key)
-        return state, metrics | {'lr': learning_rate(state.opt)}
+        return state, metrics | {'lr': learning_rate(trained(state).opt)}
 
     def export(state):
         # A copy that is tied to none of the run's devices.
@@ -95,20 +96,84 @@ def build(config) -> Experiment:
     )
 
 
-def lesson(kind, network, objective, distort):
-    """The training loss, on distorted images."""
-    weight = kind.weight if objective.weight < 0 else objective.weight
+def maker(network, distort):
+    """(params, aux, batch, keys) -> (what the autoencoder makes of distorted images, aux)."""
 
-    def loss(params, aux, batch, keys):
+    def make(params, aux, batch, keys):
         keys = jax.vmap(jax.random.split)(keys)
         x = 2 * distort(data.unit(batch['image']), keys[:, 0]) - 1
-        (output, found), aux = network.apply(
-            {'params': params, **aux}, x, keys[:, 1], mutable=list(aux)
+        (output, found), changed = network.apply(
+            {'params': params, **aux}, x, keys[:, 1], mutable=[*aux, 'intermediates']
         )
-        value = kind.loss(x, output, found, weight, objective.distance)
-        return value.mean(), aux, {'psnr': decibels(x, output).mean()}
+        sown = changed.pop('intermediates', {}).get('decoder', {})
+        before = sown.get('before_last', (None,))[0]
+        return vqgan.Made(x, output, found, before), changed
+
+    return make
+
+
+def lesson(kind, objective, features):
+    """The loss of what was made, and metrics."""
+    weight = kind.weight if objective.weight < 0 else objective.weight
+    if objective.perceptual and features is None:
+        raise UserError('config.objective.perceptual needs a classifier: config.needs.features')
+
+    def loss(made):
+        x, output = made.images, made.output
+        value = kind.loss(x, output, made.found, weight, objective.distance)
+        metrics = {'psnr': decibels(x, output).mean()}
+        if objective.perceptual:
+            seen = perceptual.distance(features.maps(x), features.maps(output))
+            value = value + objective.perceptual * seen
+            metrics['perceptual'] = seen.mean()
+        return value.mean(), metrics
 
     return loss
+
+
+def single(make, alone):
+    """The training loss without a discriminator."""
+
+    def loss(params, aux, batch, keys):
+        made, aux = make(params, aux, batch, keys)
+        value, metrics = alone(made)
+        return value, aux, metrics
+
+    return loss
+
+
+DISCRIMINATORS = {'patch': PatchDiscriminator, 'style': StyleDiscriminator}
+
+
+def discriminator(fields) -> linen.Module | None:
+    """The one that `config.adversary` names, if any."""
+    if not fields:
+        return None
+    name = choose(fields.pop('name'), DISCRIMINATORS, 'config.adversary.name')
+    return construct(DISCRIMINATORS[name], fields, 'config.adversary')
+
+
+def sharpened(config, make, alone, rival, objective, train, optim):
+    """The training step of both players."""
+    if config.model.name == 'vit':
+        raise UserError('config.adversary needs a convolutional model: kl or conv')
+    how = construct(vqgan.Sharpening, objective.adversary, 'config.objective.adversary')
+    game = vqgan.game(
+        make,
+        alone,
+        last_layer,
+        lambda params: params['decoder']['conv_out']['kernel'],
+        lambda params, images: rival.apply({'params': params}, images),
+        how,
+    )
+    other = Optim(name='adam', lr=how.lr, beta1=0.5)
+    return players.play(
+        game,
+        (optimizer(optim, train.steps), optimizer(other, train.steps)),
+        accumulate=train.accumulate,
+        precision=train.precision,
+        ema=train.ema,
+    )
 
 
 def judgement(kind, network, count):
@@ -155,63 +220,6 @@ def gallery(kind, network, test_set):
     return show
 
 
-def kl_sums(module, found, valid):
-    return jnp.where(valid, kl(found), 0).sum()
-
-
-def kl_scores(total, count):
-    """Bits of an image that pass the posterior, as the prior sees it."""
-    return {'kl_bits': total / count / np.log(2)}
-
-
-def code_sums(module, found, valid):
-    """How often each code is used."""
-    shape = (-1,) + (1,) * (found.codes.ndim - 1)
-    weights = jnp.broadcast_to(valid.reshape(shape), found.codes.shape).astype(jnp.float32)
-    return jnp.bincount(found.codes.ravel(), weights.ravel(), length=module.quantizer.codes)
-
-
-def code_scores(used, count):
-    """Perplexity, and the share of the codes that are used at all."""
-    return {'perplexity': codebook.evenness(used), 'usage': (used > 0).mean()}
-
-
-KL = Kind(
-    stage=lambda module, variables, shape: stages.from_kl(module, variables),
-    loss=losses.kl_loss,
-    weight=1e-6,
-    latents=lambda found: found.mean,
-    sums=kl_sums,
-    scores=kl_scores,
-)
-CODES = Kind(
-    stage=tokens,
-    loss=coded.loss,
-    weight=1.0,
-    latents=lambda found: found.values,
-    sums=code_sums,
-    scores=code_scores,
-)
-MODULES = {'kl': KLAutoencoder, 'conv': coded.ConvTokenizer, 'vit': coded.ViTTokenizer}
-
-
-def model(config, channels) -> tuple[Kind, linen.Module]:
-    """The autoencoder that the config names."""
-    fields = config.model.to_dict() | {'channels': channels}
-    name = choose(fields.pop('name'), MODULES, 'config.model.name')
-    section = config.get('quantizer')
-    if name == 'kl':
-        if section:
-            raise UserError(
-                'config.quantizer needs a model of codes: set config.model.name to conv or vit'
-            )
-        return KL, construct(KLAutoencoder, fields, 'config.model')
-    if not section:
-        raise UserError(f'config.model.name {name!r} needs config.quantizer: its name and fields')
-    module = partial(MODULES[name], quantizer(**section.to_dict()))
-    return CODES, construct(module, fields, 'config.model')
-
-
 def decibels(x, y):
     """PSNR of images in [-1, 1]."""
     return psnr(x, jnp.clip(y, -1, 1), span=2.0)
@@ -219,7 +227,12 @@ def decibels(x, y):
 
 def judged(state):
     """What the network is applied with when it is judged."""
-    return {'params': state.eval_params(), **state.aux}
+    return {'params': state.eval_params(), **trained(state).aux}
+
+
+def trained(state):
+    """The autoencoder's part of the state."""
+    return state.generator if isinstance(state, players.Players) else state
 
 
 def images(section, split):

@@ -16,6 +16,7 @@ import jax
 from jaxcv import data, recognition
 from jaxcv.data import augment
 from jaxcv.errors import UserError, choose
+from jaxcv.nn import Activation
 from jaxcv.ops import across
 from jaxcv.recognition import losses, pictures, scores, similarity
 from jaxcv.train import Experiment, Optim, diagnose, evaluate, learning_rate, plateau
@@ -30,6 +31,7 @@ class Classifier(NamedTuple):
 
     apply: Any  # (variables, images [b h w c] in [-1, 1]) -> (logits [b k], features [b d])
     variables: Any
+    maps: Any  # images -> what each activation gives, as maps [b h w c]
 
 
 def build(config, teacher: Classifier | None = None) -> Experiment:
@@ -61,8 +63,25 @@ def build(config, teacher: Classifier | None = None) -> Experiment:
         },
         show=gallery(network, apply, test_set, classes),
         observe=partial(observe, optim.plateau) if optim.plateau else None,
-        export=lambda state: Classifier(apply, variables(state)),
+        export=lambda state: Classifier(
+            apply, variables(state), partial(maps, network, variables(state))
+        ),
     )
+
+
+def maps(network, variables, images):
+    """What the activations between convolutions give."""
+    _, captured = network.apply(
+        variables,
+        images,
+        False,
+        capture_intermediates=lambda module, _: isinstance(module, Activation),
+        mutable=['intermediates'],
+    )
+    found = [x for x in jax.tree.leaves(captured['intermediates']) if x.ndim == 4]
+    if not found:
+        raise UserError('this classifier has no maps: take a convolutional one, such as cnn')
+    return found
 
 
 def objective(network, classes, config):

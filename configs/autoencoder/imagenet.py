@@ -21,6 +21,7 @@ def get_config():
         'middle_attention': True,
     }
     config.quantizer = {}  # of a model of codes
+    config.adversary = {}
     config.objective = {'distance': 'l1', 'weight': 1e-6}
     config.optim = {'name': 'adam', 'lr': 5e-5, 'warmup': 1000}
     config.train = {

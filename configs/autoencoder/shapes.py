@@ -41,6 +41,7 @@ def get_config():
         'middle_attention': False,
     }
     config.quantizer = {}  # of a model of codes
+    config.adversary = {}
     config.objective = {'distance': 'l2', 'weight': 1e-3}
     config.optim = {'name': 'muon', 'lr': 2e-2, 'schedule': 'cosine', 'warmup': 50}
     config.train = {'steps': 3000, 'batch_size': 8, 'ema': 0.99, 'checkpoint_every': 1000}

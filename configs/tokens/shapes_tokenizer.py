@@ -36,6 +36,7 @@ def get_config():
         'middle_attention': False,
     }
     config.quantizer = {'name': 'ema', 'codes': 512, 'kmeans': 10, 'revive': 0.1}
+    config.adversary = {}
     config.objective = {'distance': 'l2', 'weight': 1.0}
     config.optim = {'name': 'muon', 'lr': 2e-2, 'schedule': 'cosine', 'warmup': 50}
     config.train = {'steps': 3000, 'batch_size': 32, 'ema': 0.99, 'checkpoint_every': 1000}

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from flax import linen
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxcv.autoencoder.encoder import attend, attention_of, middle, out, residual
 from jaxcv.nn.conv import Conv
+from jaxcv.nn.convolve import convolve
 from jaxcv.nn.residual import Upsample
 
 
@@ -42,3 +43,11 @@ class Decoder(linen.Module):
             if level:
                 y = Upsample(width, dtype=self.dtype, name=f'up{stage}_upsample')(y)
         return out(self, y, self.features)
+
+
+def last_layer(
+    params: PyTree[Array], kernel: Float[Array, '3 3 d c'], before: Float[Array, 'b h w d']
+) -> Float[Array, 'b h w c']:
+    """The last convolution of the decoder of `params`, with another kernel; `before` is what enters
+    it, which the decoder sows as `before_last`."""
+    return convolve(before, kernel) + params['decoder']['conv_out']['bias']

@@ -90,4 +90,5 @@ def out(
 ) -> Float[Array, 'b h w features']:
     """The last convolution, which sees silu of the normalized (whatever `activation` is)."""
     y = jax.nn.silu(GroupNorm(module.groups, EPSILON, module.dtype, name='norm_out')(y))
+    module.sow('intermediates', 'before_last', y)
     return Conv(features, dtype=module.dtype, name='conv_out')(y)

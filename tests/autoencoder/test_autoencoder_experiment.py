@@ -6,11 +6,10 @@ import pytest
 from jax import numpy as jnp
 
 import experiments
-from experiments import autoencoder
 from jaxcv import data
 from jaxcv.autoencoder.stage import Stage
 from jaxcv.errors import UserError
-from jaxcv.tokens import codebook
+from jaxcv.tokens import codebook, kinds
 from jaxcv.train import config as configs
 from jaxcv.train import run
 
@@ -75,7 +74,7 @@ def test_scores_are_means_over_the_images():
     state.aux['statistics']['bottleneck']['counted'] = changed
     scores = made.evaluate(state, jax.random.key(1))
     test = data.arrays(data.load('digits', 'test'))['image'] / 127.5 - 1
-    _, network = autoencoder.model(config, channels=1)
+    _, network = kinds.kind(config.model.to_dict(), config.quantizer.to_dict(), channels=1)
     apply = jax.jit(lambda x: network.apply({'params': state.eval_params(), **state.aux}, x))
     output, found = apply(jnp.asarray(test, jnp.float32))
     error = np.square(np.clip(output, -1, 1) - test).mean((1, 2, 3))
@@ -107,3 +106,41 @@ def test_mistakes_are_sentences(changes, words):
         state = jax.eval_shape(made.init, key)
         batch = {'image': jnp.zeros((1, 8, 8, 1), jnp.uint8)}
         jax.eval_shape(made.step, state, batch, key)
+
+
+def test_a_discriminator_has_its_say():
+    """From its start on the discriminator learns, and moves the autoencoder; not before."""
+    objective = {'distance': 'l2', 'weight': 1e-3, 'adversary': {'start': 1, 'r1': 1.0, 'every': 2}}
+    changes = {'adversary': {'name': 'patch', 'width': 8, 'layers': 1}, 'objective': objective}
+    made, state = started(load(':codes', **changes))
+    batch = {'image': made.batches.arrays['image'][:16]}
+    first, metrics = jax.jit(made.step)(state, batch, jax.random.key(1))
+    assert metrics['generator/weight'] == 0 and metrics['discriminator/loss'] == 0
+    for before, after in zip(*map(leaves, (state, first)), strict=True):
+        np.testing.assert_array_equal(before, after)  # it has not moved
+    second, metrics = jax.jit(made.step)(first, batch, jax.random.key(2))
+    assert metrics['generator/weight'] > 0 and metrics['discriminator/loss'] > 0
+    assert any((a != b).any() for a, b in zip(*map(leaves, (first, second)), strict=True))
+    scores = made.evaluate(second, jax.random.key(3))
+    assert set(scores) == {'psnr', 'l1', 'perplexity', 'usage'}
+    assert made.export(second).vocabulary == 512
+
+
+def leaves(state):
+    return jax.tree.leaves(state.discriminator.params)
+
+
+def test_features_say_how_alike_pictures_look():
+    class Features:
+        maps = staticmethod(lambda x: [x, x[:, ::2, ::2]])
+
+    changes = {'objective': {'distance': 'l2', 'weight': 1e-3, 'perceptual': 0.5}}
+    config = load(**changes)
+    config.train.ema = 0.0
+    made = experiments.assemble(config, features=Features)
+    state = jax.jit(made.init)(jax.random.key(0))
+    batch = {'image': made.batches.arrays['image'][:16]}
+    _, metrics = jax.jit(made.step)(state, batch, jax.random.key(1))
+    assert metrics['perceptual'] > 0
+    with pytest.raises(UserError, match=r'config.needs.features'):
+        experiments.build(load(**changes))
