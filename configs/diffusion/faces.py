@@ -3,7 +3,8 @@ sampler, with a U-Net.
 
     python -m experiments.main --config=configs/diffusion/faces.py --workdir=runs/faces
 
-Not run to its end yet. At 24x24, pictures had begun to look like photographs after 500 steps.
+23 minutes of CPU time. What is asked to be a face has eyes, a mouth, often glasses, and some noise;
+what is asked to be none is a piece of background.
 """
 
 import ml_collections

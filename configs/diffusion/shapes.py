@@ -1,11 +1,11 @@
-"""A diffusion transformer draws scenes of shapes, 32x32, whose largest object is of the class asked
-for.
+"""A U-Net draws scenes of shapes, 32x32, whose largest object is of the class asked for.
 
     python -m experiments.main --config=configs/diffusion/shapes.py --workdir=runs/diffusion_shapes
 
-For a GPU: on 2 CPU cores 1,000 steps take a quarter of an hour, and have learned colors and blobs,
-not yet shapes (17% recognized, which is chance; a Frechet distance of 5.1). The rest has not been
-run.
+Half an hour of a busy machine gave 1,000 steps: a Frechet distance of 1.7, and 23% recognized, as
+classes begin to show; the 3,000 have not been run to their end.
+A transformer of patches of 4 (width 128, depth 6) was at chance (17%) and a Frechet distance of 5.1
+after 1,000 steps of twice the pictures.
 """
 
 import ml_collections
@@ -17,15 +17,28 @@ def get_config():
     config.needs = {'judge': {'config': 'configs/recognition/shapes_features.py', 'overrides': {}}}
     config.data = {'name': 'shapes', 'augment': {'flip': {}}}
     config.process = {'name': 'flow'}
-    config.model = {'name': 'dit', 'patch': 4, 'width': 128, 'depth': 6, 'heads': 4}
+    config.model = {
+        'name': 'unet',
+        'widths': (32, 64, 96),
+        'blocks': 1,
+        'attention': ('none', 'none', 'self'),
+        'groups': 8,
+        'head_width': 24,
+    }
     config.objective = {'name': 'flow', 'labels': True}
     config.sampler = {
         'name': 'dpmpp_2m',
-        'steps': 25,
+        'steps': 20,
         'spacing': 'flow',
-        'guidance': 1.5,
+        'guidance': 2.0,
         'count': 512,
     }
-    config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'cosine', 'warmup': 100}
-    config.train = {'steps': 20_000, 'batch_size': 64, 'ema': 0.999}
+    config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'constant', 'warmup': 100}
+    config.train = {
+        'steps': 3000,
+        'batch_size': 32,
+        'ema': 0.995,
+        'eval_every': 1000,
+        'show_every': 1000,
+    }
     return config

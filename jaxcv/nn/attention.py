@@ -77,8 +77,10 @@ def attend(
     value: Float[Array, 'b m h d'],
     mask: Bool[Array, 'b m'] | None = None,
     implementation: str | None = None,
+    seen: Bool[Array, 'n m'] | None = None,
 ) -> Float[Array, 'b n h d']:
-    """softmax(q k^T / sqrt(d)) v per head, the softmax in float32.
+    """softmax(q k^T / sqrt(d)) v per head, the softmax in float32, over what `mask` shows in a
+    sample and, in each row, is `seen`.
 
     `implementation` is that of `jax.nn.dot_product_attention`: 'xla', or 'cudnn' (flash attention
     on NVIDIA cards, for half precision). None is 'xla', but on CPU `jaxcv.nn.cached`, which has
@@ -86,8 +88,10 @@ def attend(
     gradients, 22 ms against 60 on two cores.
     """
     if implementation is None and jax.default_backend() == 'cpu':
-        return cached.attend(query, key, value, mask)
+        return cached.attend(query, key, value, mask, seen)
     mask = None if mask is None else mask[:, None, None, :]
+    if seen is not None:
+        mask = seen[None, None] if mask is None else mask & seen
     return jax.nn.dot_product_attention(query, key, value, mask=mask, implementation=implementation)
 
 

@@ -9,7 +9,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcv.errors import UserError
-from jaxcv.nn import attention as unordered
+from jaxcv.nn import attention as whole
 from jaxcv.nn.cached import HIDDEN, heads_first
 from jaxcv.nn.dense import Dense
 
@@ -88,18 +88,14 @@ def attend(
     """softmax(q k^T / sqrt(d)) v per head, over what is seen and shown."""
     if isinstance(seen, np.ndarray) and seen.all():
         seen = None
-    if seen is None and query.shape[1] > 1:
-        return unordered.attend(query, key, value, shown)
-    if jax.default_backend() != 'cpu':
-        mask = None if seen is None else jnp.asarray(seen)[None, None]
-        if shown is not None:
-            mask = shown[:, None, None] if mask is None else mask & shown[:, None, None]
-        return jax.nn.dot_product_attention(query, key, value, mask=mask)
-    return keys_by_rows(query, key, value, seen, shown)
+    if query.shape[1] == 1 and jax.default_backend() == 'cpu':
+        return of_one(query, key, value, seen, shown)
+    seen = None if seen is None else jnp.asarray(seen)
+    return whole.attend(query, key, value, shown, seen=seen)
 
 
-def keys_by_rows(query, key, value, seen, shown):
-    """`attend` for a CPU, with scores held as [m n]: 0.75 of the time of [n m], with gradients."""
+def of_one(query, key, value, seen, shown):
+    """`attend` of a single token on a CPU."""
     batch, n, heads, d = query.shape
     q, k, v = (heads_first(x.astype(jnp.float32)) for x in (query, key, value))
     scores = jnp.einsum('bmd,bnd->bmn', k, q * d**-0.5)

@@ -14,13 +14,16 @@ def arrays(*shapes):
 
 
 @pytest.mark.parametrize('scores', [10**6, 200, 1], ids=['at once', 'two of five', 'one by one'])
+@pytest.mark.parametrize('causal', [False, True])
 @pytest.mark.parametrize('masked', [False, True])
-def test_values_and_gradients_are_those_of_jax(scores, masked, monkeypatch):
+def test_values_and_gradients_are_those_of_jax(scores, masked, causal, monkeypatch):
     monkeypatch.setattr(cached, 'SCORES', scores)
     q, k, v, grad = arrays((5, 7, 2, 4), (5, 6, 2, 4), (5, 6, 2, 4), (5, 7, 2, 4))
     mask = jnp.arange(6) < jnp.array([1, 6, 3, 5, 2])[:, None] if masked else None
+    seen = jnp.arange(7)[:, None] >= jnp.arange(6) if causal else None
     wide = None if mask is None else mask[:, None, None]
-    found, pull = jax.vjp(lambda *x: cached.attend(*x, mask), q, k, v)
+    wide = seen if mask is None else wide if seen is None else wide & seen
+    found, pull = jax.vjp(lambda *x: cached.attend(*x, mask, seen), q, k, v)
     expected, pull_expected = jax.vjp(
         lambda *x: jax.nn.dot_product_attention(*x, mask=wide), q, k, v
     )

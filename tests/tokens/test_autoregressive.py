@@ -172,13 +172,13 @@ def test_logits_with_a_cache_token_by_token_and_in_blocks():
         jax.jit(partial(module.apply, variables, method=m)) for m in ('begin', 'extend')
     )
     first, cache = begin(codes()[:, :3], told)
-    np.testing.assert_allclose(first, expected[:, 3], atol=1e-5)
+    np.testing.assert_allclose(first, expected[:, 3], rtol=1e-5, atol=1e-5)
     plain = partial(module.apply, variables, method='extend')  # where `at` is an integer
     for call in (extend, plain):
         block, after = call(codes()[:, 3:8], 3, cache)
-        np.testing.assert_allclose(block, expected[:, 4:9], atol=1e-5)
+        np.testing.assert_allclose(block, expected[:, 4:9], rtol=1e-5, atol=1e-5)
         one, _ = call(codes()[:, 8:9], 8, after)
-        np.testing.assert_allclose(one[:, 0], expected[:, 9], atol=1e-5)
+        np.testing.assert_allclose(one[:, 0], expected[:, 9], rtol=1e-5, atol=1e-5)
 
 
 def test_a_seed_gives_the_same_codes_in_any_batch_and_on_any_device():
