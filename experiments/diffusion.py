@@ -31,7 +31,6 @@ from jaxcv.diffusion.networks import Condition
 from jaxcv.diffusion.networks.classifier import Guide, require
 from jaxcv.errors import UserError, construct
 from jaxcv.metrics import judge as judging
-from jaxcv.metrics.judge import swept
 from jaxcv.train import Experiment, Optim
 from jaxcv.train.config import settings
 from jaxcv.train.training import train_step
@@ -185,7 +184,7 @@ def exhibition(draw, images, how, stage, null, fills, scores):
         params = state.eval_params()
         media = shown(params, key)
         if scores and how.scales:
-            media['guidance_scores'] = swept(partial(scores, params, key), how.scales)
+            media['guidance_scores'] = judging.swept(partial(scores, params, key), how.scales)
         return media
 
     return show

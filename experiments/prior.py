@@ -25,7 +25,6 @@ from jaxcv.autoencoder.encodings import encodings
 from jaxcv.data import encoded
 from jaxcv.errors import UserError, choose, construct
 from jaxcv.metrics import judge as judging
-from jaxcv.metrics.judge import swept
 from jaxcv.metrics.scenes import agrees, withheld
 from jaxcv.ops import across
 from jaxcv.tokens import methods, text
@@ -243,7 +242,7 @@ def exhibition(method, stage, images, train_split, test_split, told, judged, sco
         params = state.eval_params()
         media = shown(params, key)
         if scores and judged.scales:
-            media['guidance_scores'] = swept(partial(scores, params, key), judged.scales)
+            media['guidance_scores'] = judging.swept(partial(scores, params, key), judged.scales)
         return media
 
     return show

@@ -16,7 +16,6 @@ import jax
 from jaxcv import data, recognition
 from jaxcv.data import augment
 from jaxcv.errors import UserError, choose
-from jaxcv.nn import Activation
 from jaxcv.ops import across
 from jaxcv.recognition import losses, pictures, scores, similarity
 from jaxcv.train import Experiment, Optim, diagnose, evaluate, learning_rate, plateau
@@ -71,14 +70,8 @@ def build(config, teacher: Classifier | None = None) -> Experiment:
 
 def maps(network, variables, images):
     """What the activations between convolutions give."""
-    _, captured = network.apply(
-        variables,
-        images,
-        False,
-        capture_intermediates=lambda module, _: isinstance(module, Activation),
-        mutable=['intermediates'],
-    )
-    found = [x for x in jax.tree.leaves(captured['intermediates']) if x.ndim == 4]
+    layers = diagnose.activations(network.apply, variables, images, False)
+    found = [x for calls in layers.values() for x in calls if x.ndim == 4]
     if not found:
         raise UserError('this classifier has no maps: take a convolutional one, such as cnn')
     return found

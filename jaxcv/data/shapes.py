@@ -63,7 +63,7 @@ def scene(seed: int, index: int, size: int = 32) -> Example:
     for place in _places(rng, size):
         shape, color = int(rng.integers(len(SHAPES))), int(rng.integers(len(COLORS)))
         distance = signed_distance(
-            SHAPES[shape], *_turned(place, size, rng.uniform(-0.3, 0.3)), place[2]
+            SHAPES[shape], *turned(place, size, rng.uniform(-0.3, 0.3)), place[2]
         )
         coverage = np.clip(0.5 - distance, 0, 1)[..., None]
         canvas = canvas * (1 - coverage) + coverage * np.array(list(COLORS.values())[color])
@@ -122,7 +122,7 @@ def _places(rng, size):
     return places
 
 
-def _turned(place, size, angle):
+def turned(place, size, angle):
     """Coordinates of the pixel centers about a place, turned by `angle`."""
     x = np.arange(size) + 0.5 - place[0]
     y = (np.arange(size) + 0.5 - place[1])[:, None]

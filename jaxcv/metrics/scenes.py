@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from jaxcv.data.shapes import COLORS, SHAPES, signed_distance
+from jaxcv.data.shapes import COLORS, SHAPES, signed_distance, turned
 
 BRIGHT = 155  # every color has a channel above it, no background has
 LEAST = 0.008  # of the picture: what is smaller is no object
@@ -48,20 +48,13 @@ def color_of(pixels: np.ndarray) -> str:
 
 
 def shape_of(inside: np.ndarray, x: float, y: float) -> str:
-    """The shape that overlaps most with `inside` [h w]."""
-    h, w = inside.shape
-    u, v = np.arange(w) + 0.5 - x, (np.arange(h) + 0.5 - y)[:, None]
+    """The shape that overlaps most with `inside` [s s]."""
     best = {}
     for shape in SHAPES:
         radius = np.sqrt(inside.sum() / UNIT_AREA[shape])
-        overlaps = [overlap(inside, drawn(shape, u, v, radius, angle)) for angle in ANGLES]
-        best[shape] = max(overlaps)
+        each = (turned((x, y), len(inside), angle) for angle in ANGLES)
+        best[shape] = max(overlap(inside, signed_distance(shape, *at, radius) <= 0) for at in each)
     return max(best, key=best.get)
-
-
-def drawn(shape, u, v, radius, angle):
-    cos, sin = np.cos(angle), np.sin(angle)
-    return signed_distance(shape, cos * u + sin * v, cos * v - sin * u, radius) <= 0
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxcv.tokens.methods import Method
 from jaxcv.tokens.multiscale import Multiscale
@@ -48,7 +48,6 @@ def gallery(
     of all rows, if those are told."""
     n = len(real.images)
     codes = jax.jit(stage.tokenize)(real.images)
-    detokenize = jax.jit(stage.detokenize)
 
     @jax.jit
     def drawn(params, told, keys):
@@ -89,7 +88,7 @@ def gallery(
         if captions:
             media['captions'] = titled(shown, captions, n, CAPTIONS['captions'])
         found = jax.tree.map(lambda x: x[:FILMED], rows_drawn[0][0])
-        frames = film(stage, found, detokenize)
+        frames = film(stage, found, shown[:FILMED])
         media['filmstrip'] = rows(
             np.stack(frames, 1).reshape(-1, *shown.shape[1:]), len(frames), CAPTIONS['filmstrip']
         )
@@ -102,13 +101,14 @@ def gallery(
     return show
 
 
-def film(stage: TokenStage, found: Sampled, detokenize) -> list[Float[np.ndarray, 'n h w c']]:
-    """What is known after each step, or after some of many."""
-    last = int(found.when.max())
-    steps = np.unique(np.linspace(1, last, min(last, FRAMES)).round().astype(int))
-    whole = jax.device_get(detokenize(found.codes))
+def film(
+    stage: TokenStage, found: Sampled, whole: Float[np.ndarray, 'n h w c']
+) -> list[Float[np.ndarray, 'n h w c']]:
+    """What is known after each step, or after some of many; `whole` after the last."""
     if isinstance(stage.quantizer, Multiscale):
         return jax.device_get(sums(stage, found.codes))
+    last = int(found.when.max())
+    steps = np.unique(np.linspace(1, last, min(last, FRAMES)).round().astype(int))
     return [
         np.where(pixels(found.when <= step, stage, whole.shape[1:]), whole, 0) for step in steps
     ]
@@ -124,7 +124,7 @@ def sums(stage: TokenStage, codes: Int[Array, 'b n']) -> list[Float[Array, 'b h 
     return found
 
 
-def middle(h: int, w: int) -> Float[np.ndarray, 'h*w']:
+def middle(h: int, w: int) -> Bool[Array, 'h*w']:
     """Which places lie in the middle half of both sides."""
     y, x = ((np.arange(n) + 0.5) / n for n in (h, w))
     inside = (np.abs(y - 0.5) < 0.25)[:, None] & (np.abs(x - 0.5) < 0.25)

@@ -45,7 +45,7 @@ def code_sums(module, found, valid):
 
 def code_scores(used, count):
     """Perplexity, and the share of the codes that are used at all."""
-    return {'perplexity': codebook.evenness(used), 'usage': (used > 0).mean()}
+    return {'perplexity': codebook.evenness(used), 'usage': codebook.usage(used)}
 
 
 KL = Kind(

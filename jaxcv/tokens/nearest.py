@@ -52,7 +52,7 @@ def by_blocks(
 ) -> Int[Array, 'n']:
     """function of all rows, `block` of them at a time."""
     whole = len(x) - len(x) % block
-    if whole <= block and len(x) <= block:
+    if len(x) <= block:
         return function(x)
     found = jax.lax.map(function, x[:whole].reshape(-1, block, x.shape[-1])).reshape(-1)
     return found if whole == len(x) else jnp.concatenate([found, function(x[whole:])])

@@ -38,6 +38,12 @@ def dead_units(
     `apply` is `module.apply`; `inputs` and `options` are what it takes after the variables. A
     module that is called several times is judged over all its calls.
     """
+    outputs = activations(apply, variables, *inputs, **options)
+    return {layer: _dead(layer, calls) for layer, calls in outputs.items()}
+
+
+def activations(apply, variables, *inputs, **options) -> dict[str, list[Array]]:
+    """What each `Activation` gives, by layer, a list with an entry for each call."""
     _, captured = apply(
         variables,
         *inputs,
@@ -50,7 +56,7 @@ def dead_units(
         layer, called, _ = path.rpartition('__call__')
         if called:
             outputs.setdefault(layer.rstrip('/'), []).append(output)
-    return {layer: _dead(layer, calls) for layer, calls in outputs.items()}
+    return outputs
 
 
 def _dead(layer, calls):
