@@ -47,10 +47,6 @@ class Prefix(linen.Module):
     text_length: int = 0
     dtype: jnp.dtype | None = None
 
-    @property
-    def length(self) -> int:
-        return 1 + (self.text_length if self.words else 0)
-
     @linen.compact
     def __call__(
         self, told: Told, batch: int
