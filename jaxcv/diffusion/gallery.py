@@ -91,6 +91,7 @@ def gallery(
     return show
 
 
+@jax.jit
 def arcs(noise: Float[Array, 'n *s']) -> list[Float[Array, 'n *s']]:
     """n noises on the way from each of the first to the next."""
     weights = jnp.linspace(0, 1, len(noise))

@@ -22,6 +22,8 @@ from jaxcv.errors import UserError
 from jaxcv.train import paths, stored
 from jaxcv.train.seal import opened, seal, verify, write
 
+SLICE = 2**22  # bytes; what is smaller than this, one device writes for all
+
 
 class Checkpoints:
     """The checkpoints of a run: the last ones, the best by an evaluation metric, and those at
@@ -172,7 +174,12 @@ class Checkpoints:
         if self.writer is None:
             import orbax.checkpoint as ocp
 
-            handler = ocp.PyTreeCheckpointHandler(use_ocdbt=True, use_zarr3=True)
+            # Copies of an array share its writing, each a slice; XLA compiles every slicing.
+            arrays = ocp.type_handlers.ArrayHandler(min_slice_bytes_for_replica_parallel=SLICE)
+            registry = ocp.type_handlers.create_type_handler_registry((jax.Array, arrays))
+            handler = ocp.PyTreeCheckpointHandler(
+                use_ocdbt=True, use_zarr3=True, type_handler_registry=registry
+            )
             self.writer = ocp.AsyncCheckpointer(handler)
         return self.writer
 

@@ -46,6 +46,7 @@ class Average:
 
         return Average(jax.tree.map(mix, self.total, params), mix(self.weight, 1.0))
 
+    @jax.jit
     def value(self) -> Params:
         """Debiased: total / (1 - decay^t), as in Adam (Kingma & Ba 2015, section 3)."""
         weight = jnp.maximum(self.weight, jnp.finfo(jnp.float32).tiny)
