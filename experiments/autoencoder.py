@@ -61,6 +61,11 @@ def build(config, features=None) -> Experiment:
     make = maker(network, augment.named(config.data.augment))
     loss = lesson(kind, objective, features)
     rival = discriminator(config.adversary.to_dict())
+    if rival is None and objective.adversary:
+        raise UserError(
+            'config.objective.adversary says how a discriminator is played against, but there is'
+            ' none: name it in config.adversary'
+        )
     if rival is None:
         training = train_step(single(make, loss), train, optim)
     else:

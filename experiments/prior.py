@@ -85,26 +85,26 @@ def build(config, tokenizer: TokenStage, judge=None) -> Experiment:
     judged = construct(Judged, config.judged.to_dict(), 'config.judged')
     images = data.configured(config.data, 'train')
     train_split, test_split, vocabulary = splits(config, tokenizer, telling)
-    told = methods.Telling(
+    terms = methods.Terms(
         num_classes=classes_of(images, telling),
         words=vocabulary.size if vocabulary else None,
         text_length=telling.text_length if vocabulary else 0,
     )
     method = methods.method(
         stage=tokenizer,
-        telling=told,
+        terms=terms,
         model=config.model.to_dict(),
         drawing=config.sampler.to_dict(),
         **config.method.to_dict(),
     )
-    training = train_step(lesson(method, told, telling.drop), train, optim)
+    training = train_step(lesson(method, terms, telling.drop), train, optim)
     scores = scorer(judge, images, train_split, judged, method, tokenizer) if judge else None
     return Experiment(
         init=lambda key: training.init(method.init(key)),
         step=training.step,
         batches=data.batches(train_split.arrays, train.batch_size),
         evaluate=evaluations(method, tokenizer, test_split, scores, judged),
-        show=exhibition(method, tokenizer, images, train_split, test_split, told, judged, scores),
+        show=exhibition(method, tokenizer, images, train_split, test_split, terms, judged, scores),
         export=lambda state: Prior(method, state.eval_params(), tokenizer),
     )
 
@@ -125,6 +125,13 @@ def splits(config, stage, telling):
 def split(config, stage, what, name) -> Split:
     """The codes of a split, and its labels or captions if those are told."""
     images, path = data.configured(config.data, name), config.codes.path
+    captions = []
+    if what == 'text':
+        found = data.arrays(images)
+        if 'caption' not in found:
+            raise UserError(f'config.told.what is text, but {images.name!r} has no captions')
+        captions = [str(caption) for caption in found['caption']]
+        images = data.Dataset(images.name, data.ArraySource(found))  # decoded once
     if path:
         encoded.require(Path(path), stage.fingerprint)
         arrays = data.arrays(data.load('encoded', name, path=path))
@@ -134,12 +141,6 @@ def split(config, stage, what, name) -> Split:
     kept = {'codes': arrays['codes'].reshape(len(arrays['codes']), -1)}
     if what == 'label':
         kept['label'] = arrays['label']
-    captions = []
-    if what == 'text':
-        found = data.arrays(images)
-        if 'caption' not in found:
-            raise UserError(f'config.told.what is text, but {images.name!r} has no captions')
-        captions = [str(caption) for caption in found['caption']]
     return Split(kept, captions)
 
 
@@ -158,12 +159,12 @@ def classes_of(images, telling) -> int | None:
     return len(images.classes)
 
 
-def lesson(method, telling, drop):
+def lesson(method, terms, drop):
     """The training loss."""
 
     def loss(params, aux, batch, keys):
         keys = jax.vmap(jax.random.split)(keys)
-        told = dropped(told_of(batch), keys[:, 0], drop, telling.num_classes)
+        told = dropped(told_of(batch), keys[:, 0], drop, terms.num_classes)
         value = method.loss(params, codes_of(batch), told, keys[:, 1], True)
         return value.mean(), aux, {}
 
@@ -226,17 +227,17 @@ def reader(method, stage, split, count):
     return read
 
 
-def exhibition(method, stage, images, train_split, test_split, told, judged, scores):
+def exhibition(method, stage, images, train_split, test_split, terms, judged, scores):
     """The gallery, captions with their pictures, and what guidance does to the scores."""
     batch = data.first(images, FEW)
     few = len(batch['image'])
     real = Real(data.signed(batch['image']), told_of(rows_of(train_split, range(few))))
-    if told.num_classes:
-        asked = [Told(jnp.full(few, k)) for k in range(min(told.num_classes, ROWS))]
+    if terms.num_classes:
+        asked = [Told(jnp.full(few, k)) for k in range(min(terms.num_classes, ROWS))]
     else:
         asked = [told_of(rows_of(test_split, range(few * i, few * (i + 1)))) for i in range(3)]
     captions = test_split.captions[: few * len(asked)]
-    shown = gallery(method, stage, real, asked, told.num_classes, captions)
+    shown = gallery(method, stage, real, asked, terms.num_classes, captions)
 
     def show(state, key):
         params = state.eval_params()

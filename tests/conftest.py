@@ -1,4 +1,7 @@
-"""Every test sees 8 virtual CPU devices, so that no layout goes untested."""
+"""Every test sees 8 virtual CPU devices, so that no layout goes untested. Tests compile much and
+compute little: XLA leaves most optimizations out, but for those that ask to be `optimized`."""
+
+import os
 
 import jax
 import pytest
@@ -7,6 +10,8 @@ from jaxcv.train import machine
 
 machine.cache()
 machine.virtual_devices(8)
+os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')  # of the processes that tests start
+jax.config.update('jax_disable_most_optimizations', True)
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -14,3 +19,11 @@ def released():
     """Compiled programs are dropped with their module: one process cannot map all of them."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture
+def optimized():
+    """For those that compute much."""
+    jax.config.update('jax_disable_most_optimizations', False)
+    yield
+    jax.config.update('jax_disable_most_optimizations', True)

@@ -18,9 +18,16 @@ def get_config():
     config.needs = {'judge': {'config': 'configs/recognition/shapes_features.py', 'overrides': {}}}
     config.data = {'name': 'patches', 'augment': {'flip': {}}}
     config.process = {'name': 'cosine'}
-    config.model = {'name': 'dit', 'patch': 4, 'width': 128, 'depth': 6, 'heads': 4}
+    config.model = {
+        'name': 'unet',
+        'widths': (32, 64, 96),
+        'blocks': 1,
+        'attention': ('none', 'none', 'self'),
+        'groups': 8,
+        'head_width': 24,
+    }
     config.objective = {'name': 'eps', 'learned_variance': True}
     config.sampler = {'name': 'ddim', 'steps': 50, 'spacing': 'trailing', 'count': 512}
-    config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'cosine', 'warmup': 100}
-    config.train = {'steps': 20_000, 'batch_size': 64, 'ema': 0.999}
+    config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'constant', 'warmup': 100}
+    config.train = {'steps': 3000, 'batch_size': 32, 'ema': 0.995, 'eval_every': 1000}
     return config

@@ -39,6 +39,6 @@ def get_config():
         'clip': False,
         'count': 512,
     }
-    config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'cosine', 'warmup': 100}
-    config.train = {'steps': 20_000, 'batch_size': 64, 'ema': 0.999}
+    config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'constant', 'warmup': 100}
+    config.train = {'steps': 4000, 'batch_size': 64, 'ema': 0.995, 'eval_every': 1000}
     return config

@@ -4,12 +4,13 @@
         --workdir=runs/shapes_tokenizer
 
 The codebook is a moving average; codes that die are put on vectors of the batch. `:scales` has the
-codes of VAR, scale after scale.
+codes of VAR, scale after scale; `:large` has 64x64 pixels in as many codes.
 """
 
 import ml_collections
 
 VARIANTS = {
+    'large': {'data.image_size': 64, 'model.widths': (16, 32, 64, 64)},
     'scales': {
         'quantizer': {
             'name': 'multiscale',

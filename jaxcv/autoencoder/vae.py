@@ -2,8 +2,10 @@
 its likelihood.
 
     module = VAE(size=(32, 32), latents=16)
-    output, posterior = module.apply(variables, images, keys)
-    loss = -elbo(discretized_logistic(images, output, log_scale), posterior, beta=4.0)
+    posterior = module.apply(variables, images, method='encode')
+    z = sample(posterior, keys)
+    log_likelihood = module.apply(variables, images, z, method='log_likelihood')
+    loss = -elbo(log_likelihood, posterior, beta=4.0)
 
 `KLAutoencoder` has the same trunk and posteriors that are small images; the bounds are for both.
 Everything is in nats per sample, and `bits_per_dim` makes bits of them.
@@ -51,6 +53,7 @@ class VAE(linen.Module):
         factor = 2 ** (len(self.widths) - 1)
         self.grid = tuple(side // factor for side in self.size)
         self.from_latents = Dense(math.prod(self.grid) * self.maps, dtype=self.dtype)
+        self.log_scale = self.param('log_scale', linen.initializers.constant(-2.0), ())
 
     def __call__(
         self, images: Images, keys: Key[Array, 'b'] | None = None
@@ -72,6 +75,10 @@ class VAE(linen.Module):
 
     def decode(self, z: Float[Array, 'b d']) -> Images:
         return self.decoder(self.from_latents(z).reshape(len(z), *self.grid, self.maps))
+
+    def log_likelihood(self, images: Images, z: Float[Array, 'b d']) -> Float[Array, 'b']:
+        """log p(x | z): logistic around what is decoded, of one scale, which is learned."""
+        return discretized_logistic(images, self.decode(z), self.log_scale)
 
 
 # What the decoder's output says of an image

@@ -37,7 +37,8 @@ def epoch(
 
 def first(dataset: Dataset, count: int) -> Example:
     """The first samples, at most `count`, as one batch."""
-    return stack(dataset, [numeric(dataset[i]) for i in range(min(count, len(dataset)))])
+    rows = stack(dataset, [numeric(dataset[i]) for i in range(min(count, len(dataset)))])
+    return rows | {'valid': np.ones(min(count, len(dataset)), bool)}
 
 
 def _pass(dataset, batch_size):

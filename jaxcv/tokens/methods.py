@@ -1,6 +1,6 @@
 """Priors by name, each as functions of parameters: what an experiment needs of a method.
 
-prior = method('maskgit', stage, Telling(num_classes=6), model={'width': 128}, drawing={})
+prior = method('maskgit', stage, Terms(num_classes=6), model={'width': 128}, drawing={})
 params = prior.init(key)
 nats = prior.loss(params, codes, told, keys, train=True)
 codes, when = prior.sample(params, told, keys)
@@ -27,8 +27,8 @@ from jaxcv.tokens.told import Told
 from jaxcv.tokens.transformer import Transformer
 
 
-class Telling(NamedTuple):
-    """What a prior is built to be told."""
+class Terms(NamedTuple):
+    """The terms in which a prior is told what to draw."""
 
     num_classes: int | None = None
     words: int | None = None  # size of the vocabulary of texts
@@ -90,10 +90,10 @@ class Scaled(Drawing):
 
 
 def sequential(
-    stage: TokenStage, telling: Telling, model: Mapping, how: Mapping, text_weight: float = 0.0
+    stage: TokenStage, terms: Terms, model: Mapping, how: Mapping, text_weight: float = 0.0
 ) -> Method:
     how = construct(Drawing, how, 'config.sampler')
-    trunk = transformer(stage, telling, model)
+    trunk = transformer(stage, terms, model)
     module = autoregressive.Autoregressive(stage.vocabulary, trunk)
 
     def loss(params, codes, told, keys, train):
@@ -102,39 +102,37 @@ def sequential(
         return autoregressive.loss(applied(module, params), codes, told, keys, weight)
 
     draw = partial(autoregressive.sample, module)
-    example = jnp.zeros((1, stage.length), int), telling.nothing(1)
+    example = jnp.zeros((1, stage.length), int), terms.nothing(1)
     return Method(initial(module, *example), loss, sampler(draw, how), 'prefix')
 
 
-def convolutional(stage: TokenStage, telling: Telling, model: Mapping, how: Mapping) -> Method:
-    if telling.words is not None:
+def convolutional(stage: TokenStage, terms: Terms, model: Mapping, how: Mapping) -> Method:
+    if terms.words is not None:
         raise UserError('pixelcnn is told no texts: choose another method, or tell it labels')
     if len(stage.grid) != 2:
         raise UserError(f'pixelcnn needs a grid of codes, but the tokenizer gives {stage.grid}')
     how = construct(Drawing, how, 'config.sampler')
-    build = partial(
-        pixelcnn.PixelCNN, stage.vocabulary, stage.grid, num_classes=telling.num_classes
-    )
+    build = partial(pixelcnn.PixelCNN, stage.vocabulary, stage.grid, num_classes=terms.num_classes)
     module = construct(build, model, 'config.model')
 
     def loss(params, codes, told, keys, train):
         return pixelcnn.loss(applied(module, params), codes, told, keys if train else None)
 
     draw = partial(pixelcnn.sample, module)
-    example = jnp.zeros((1, stage.length), int), telling.nothing(1)
+    example = jnp.zeros((1, stage.length), int), terms.nothing(1)
     return Method(initial(module, *example), loss, sampler(draw, how), 'prefix')
 
 
 def masked(
     stage: TokenStage,
-    telling: Telling,
+    terms: Terms,
     model: Mapping,
     how: Mapping,
     schedule: str = 'cosine',
     smoothing: float = 0.1,
 ) -> Method:
     how = construct(Parallel, how, 'config.sampler')
-    module = maskgit.MaskGIT(stage.vocabulary, transformer(stage, telling, model))
+    module = maskgit.MaskGIT(stage.vocabulary, transformer(stage, terms, model))
     choose(how.order, ('confidence', 'halton'), 'config.sampler.order')
     schedule_of_masks.check(how.steps, stage.length)
 
@@ -159,11 +157,11 @@ def masked(
         order=jnp.asarray(halton.order(*stage.grid)) if how.order == 'halton' else None,
     )
     codes = jnp.zeros((1, stage.length), int)
-    example = codes, codes == 0, telling.nothing(1)
+    example = codes, codes == 0, terms.nothing(1)
     return Method(initial(module, *example), loss, sampler(draw, how), 'places')
 
 
-def scaled(stage: TokenStage, telling: Telling, model: Mapping, how: Mapping) -> Method:
+def scaled(stage: TokenStage, terms: Terms, model: Mapping, how: Mapping) -> Method:
     if not isinstance(stage.quantizer, Multiscale):
         name = type(stage.quantizer).__name__
         raise UserError(
@@ -171,7 +169,7 @@ def scaled(stage: TokenStage, telling: Telling, model: Mapping, how: Mapping) ->
             'train one with config.quantizer.name multiscale'
         )
     how = construct(Scaled, how, 'config.sampler')
-    trunk = transformer(stage, telling, model)
+    trunk = transformer(stage, terms, model)
     module = var.VAR(stage.vocabulary, stage.quantizer.scales, trunk)
     inputs = partial(stage.quantizer.inputs, *stage.learned)
 
@@ -182,7 +180,7 @@ def scaled(stage: TokenStage, telling: Telling, model: Mapping, how: Mapping) ->
     pyramid = var.pyramid(stage.quantizer, *stage.learned)
     draw = partial(var.sample, module, pyramid=pyramid, ramped=how.ramped)
     features = jax.eval_shape(inputs, jax.ShapeDtypeStruct((1, stage.length), jnp.int32))
-    example = jnp.zeros(features.shape), telling.nothing(1)
+    example = jnp.zeros(features.shape), terms.nothing(1)
     return Method(initial(module, *example), loss, sampler(draw, how), '')
 
 
@@ -195,16 +193,16 @@ METHODS = {
 
 
 def method(
-    name: str, stage: TokenStage, telling: Telling, model: Mapping, drawing: Mapping, **fields: Any
+    name: str, stage: TokenStage, terms: Terms, model: Mapping, drawing: Mapping, **fields: Any
 ) -> Method:
     """By name. model: fields of its network; drawing: of how it draws; fields: of its loss."""
     build = METHODS[choose(name, METHODS, 'config.method.name')]
-    build = partial(build, stage, telling, model, drawing)
+    build = partial(build, stage, terms, model, drawing)
     return construct(build, fields, 'config.method')
 
 
-def transformer(stage: TokenStage, telling: Telling, model: Mapping) -> Transformer:
-    build = partial(Transformer, stage.length, **telling._asdict())
+def transformer(stage: TokenStage, terms: Terms, model: Mapping) -> Transformer:
+    build = partial(Transformer, stage.length, **terms._asdict())
     return construct(build, model, 'config.model')
 
 

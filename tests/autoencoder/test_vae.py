@@ -1,12 +1,14 @@
 """Bounds of the likelihood against a model in which it is known."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
 import scipy.stats
 from jax import numpy as jnp
 
-from jaxcv.autoencoder import Gaussian, vae
+from jaxcv.autoencoder import Gaussian, sample, vae
 from jaxcv.errors import UserError
 
 D, K, STD = 12, 3, 0.4
@@ -148,12 +150,15 @@ def test_shapes_and_gradients_of_the_whole():
     params = jax.tree.map(lambda x: jnp.asarray(draw(size=x.shape) * 0.3, x.dtype), like)['params']
 
     def loss(params):
-        output, posterior = module.apply({'params': params}, images, keys(3))
-        bound = vae.elbo(vae.discretized_logistic(images, output, -2.0), posterior, 4.0)
-        return -bound.sum(), (output, posterior)
+        apply = partial(module.apply, {'params': params})
+        output, posterior = apply(images, keys(3))
+        likelihood = apply(images, sample(posterior, keys(3)), method='log_likelihood')
+        wanted = vae.discretized_logistic(images, output, params['log_scale'])
+        return -vae.elbo(likelihood, posterior, 4.0).sum(), (output, posterior, likelihood, wanted)
 
-    gradients, (output, posterior) = jax.jit(jax.grad(loss, has_aux=True))(params)
+    gradients, (output, posterior, found, wanted) = jax.jit(jax.grad(loss, has_aux=True))(params)
     assert output.shape == images.shape and posterior.mean.shape == (3, 5)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
     for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
         assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, path
     with pytest.raises(UserError, match=r'images of 8x12 got 8x8'):

@@ -152,6 +152,7 @@ def attempt(backtracks, key, scale, bound, damping):
     return metrics, gain, policy.kl(act(new)).mean(), jnp.stack(jax.tree.leaves(same)).all()
 
 
+@pytest.mark.usefixtures('optimized')
 @pytest.mark.parametrize('backtracks', [1, 10])
 def test_accepted_steps_respect_the_bound_and_others_change_nothing(backtracks):
     n = 1000

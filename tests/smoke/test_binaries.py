@@ -18,6 +18,15 @@ SMALL = (
     '--config.model.blocks=1',
 )
 LATENT_DATA = ('--config.data.name=shapes', '--config.data.image_size=64')
+VQGAN = (
+    *LATENT_DATA, '--config.train.batch_size=4', '--config.train.precision=float32',
+    '--config.model.widths=(32,32,32,32,32)', '--config.model.latents=32',
+    '--config.adversary.layers=2', '--config.adversary.width=8',
+)  # fmt: skip
+PRIOR = (
+    '--config.data.name=shapes', '--config.data.image_size=32', '--config.train.batch_size=4',
+    '--config.train.precision=float32', '--config.model.depth=2', '--config.model.width=64',
+)  # fmt: skip
 SCALED_DOWN = {
     'configs/diffusion/cifar10_ddpm.py': (*SMALL, '--config.model.widths=(32,32,32,32)',
                                           '--config.model.head_width=32'),
@@ -31,6 +40,14 @@ SCALED_DOWN = {
     'configs/autoencoder/imagenet.py': (
         *LATENT_DATA, '--config.train.batch_size=4', '--config.model.widths=(32,32,32,32)',
         '--config.train.precision=float32',
+    ),
+    'configs/tokens/imagenet_vqgan.py': VQGAN,
+    'configs/tokens/imagenet_vqgan.py:scales': (*VQGAN, '--config.quantizer.scales=(1,2,4)'),
+    'configs/tokens/imagenet_maskgit.py': (
+        *PRIOR, '--config.needs.tokenizer.config=configs/tokens/shapes_tokenizer.py',
+    ),
+    'configs/tokens/imagenet_maskgit.py:var': (
+        *PRIOR, '--config.needs.tokenizer.config=configs/tokens/shapes_tokenizer.py:scales',
     ),
 }  # fmt: skip
 FEW = ('--config.train.steps=3', '--config.train.log_every=1', '--config.train.eval_every=0')

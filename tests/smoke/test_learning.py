@@ -6,8 +6,9 @@ import experiments
 from jaxcv.train import run
 from jaxcv.train.config import load
 
+pytestmark = [pytest.mark.smoke, pytest.mark.usefixtures('optimized')]
 
-@pytest.mark.smoke
+
 def test_digits(tmp_path):
     """At least 98% of the test digits; a classifier that never sees a label gets a tenth."""
     config = load(experiments.config_path('recognition/digits.py'))
@@ -15,7 +16,6 @@ def test_digits(tmp_path):
     assert result.metrics['accuracy'] >= 0.98
 
 
-@pytest.mark.smoke
 def test_digits_are_drawn(tmp_path):
     """As far from the data as its halves are from each other, at most 2.5 times; 97% recognized,
     and nearer with the average of the parameters. Halfway: 6 times, 74%, farther."""

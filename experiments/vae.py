@@ -1,0 +1,149 @@
+"""Variational autoencoders: a picture as one vector, and pictures from vectors of noise; see
+`jaxcv.autoencoder.vae`.
+
+`config.model`          the fields of `VAE`
+`config.data.augment`   what happens to training images, by name in alphabetical order
+`config.objective`      `beta`: weight of the divergence from the prior; more than 1 (the beta-VAE)
+                        trades detail for latents that mean different things
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+
+from jaxcv import data
+from jaxcv.autoencoder import Gaussian, kl, sample
+from jaxcv.autoencoder.vae import VAE, bits_per_dim, elbo, importance_bound
+from jaxcv.data import augment
+from jaxcv.errors import construct
+from jaxcv.metrics import psnr
+from jaxcv.train import Experiment, Optim, evaluate
+from jaxcv.train.config import settings
+from jaxcv.train.training import train_step
+from jaxcv.viz import rows
+
+BATCH = 256  # test images judged at once
+SAMPLES = 64  # of the posterior, for the tighter bound
+ACTIVE = 0.01  # variance of the mean of a latent from which it says something (Burda et al., 2016)
+SHOWN = 10  # test images in a picture, steps along a latent
+FOLLOWED = 8  # latents, at most
+REACH = 2.5  # standard deviations of the prior
+
+
+@dataclass(frozen=True)
+class Objective:
+    """`config.objective`."""
+
+    beta: float = 1.0
+
+
+def build(config) -> Experiment:
+    train, optim = settings(config), Optim(**config.optim.to_dict())
+    objective = construct(Objective, config.objective.to_dict(), 'config.objective')
+    train_set, test_set = (
+        data.configured(config.data, 'train'),
+        data.configured(config.data, 'test'),
+    )
+    shape = train_set[0]['image'].shape
+    module = partial(VAE, size=shape[:2], channels=shape[2])
+    network = construct(module, config.model.to_dict(), 'config.model')
+    lesson = loss(network, augment.named(config.data.augment), objective.beta)
+    training = train_step(lesson, train, optim)
+    return Experiment(
+        init=lambda key: training.init(network.init(key, jnp.zeros((1, *shape)))['params']),
+        step=training.step,
+        batches=data.batches(train_set, train.batch_size),
+        evaluate=evaluate.over(test_set, BATCH, *judgement(network, shape, len(test_set))),
+        show=gallery(network, test_set),
+    )
+
+
+def loss(network, distort, beta):
+    """The negative bound, in bits per dimension."""
+
+    def loss(params, aux, batch, keys):
+        keys = jax.vmap(jax.random.split)(keys)
+        x = 2 * distort(data.unit(batch['image']), keys[:, 0]) - 1
+        apply = partial(network.apply, {'params': params})
+        posterior = apply(x, method='encode')
+        log_likelihood = apply(x, sample(posterior, keys[:, 1]), method='log_likelihood')
+        bits = partial(bits_per_dim, dims=x[0].size)
+        metrics = {
+            'bits_per_dim': bits(elbo(log_likelihood, posterior)).mean(),
+            'kl': kl(posterior).mean(),
+        }
+        return bits(elbo(log_likelihood, posterior, beta)).mean(), aux, metrics
+
+    return loss
+
+
+def judgement(network, shape, count):
+    """(measure, finish) for `evaluate.over`: the bound with one sample of the posterior and with
+    many, in bits per dimension; how many latents say something."""
+
+    def measure(state, batch, keys):
+        x, valid = data.signed(batch['image']), batch['valid']
+        apply = partial(network.apply, {'params': state.eval_params()})
+        posterior = apply(x, method='encode')
+        log_likelihood = partial(apply, x, method='log_likelihood')
+        bits = partial(bits_per_dim, dims=x[0].size)
+        each = {
+            'bits_per_dim': bits(elbo(log_likelihood(sample(posterior, keys)), posterior)),
+            'bits_per_dim_bound': bits(importance_bound(log_likelihood, posterior, keys, SAMPLES)),
+            'kl': kl(posterior),
+            'psnr': psnr(x, jnp.clip(apply(posterior.mean, method='decode'), -1, 1), span=2.0),
+        }
+        means = jnp.where(valid[:, None], posterior.mean, 0)
+        sums = {name: jnp.where(valid, value, 0).sum() for name, value in each.items()}
+        return sums, (means.sum(0), jnp.square(means).sum(0))
+
+    def finish(sums):
+        each, (first, second) = sums
+        variance = second / count - (first / count) ** 2
+        return {k: v / count for k, v in each.items()} | {'active': (variance > ACTIVE).sum()}
+
+    return measure, finish
+
+
+def gallery(network, test_set):
+    """Reconstructions, pictures from the prior, and what the latents say."""
+    shown = data.signed(data.first(test_set, SHOWN)['image'])
+
+    @jax.jit
+    def look(params, key):
+        apply = partial(network.apply, {'params': params})
+        posterior = apply(shown, method='encode')
+        noise = jax.random.normal(key, (5 * SHOWN, network.latents))
+        paths = traversals(posterior).reshape(-1, network.latents)
+        z = jnp.concatenate([posterior.mean, noise, paths])
+        return jnp.split(apply(z, method='decode'), [SHOWN, 6 * SHOWN])
+
+    def show(state, key):
+        outputs, drawn, paths = jax.device_get(look(state.eval_params(), key))
+        return {
+            'reconstructions': rows(
+                np.concatenate([shown, outputs]), SHOWN, 'Test images, and what comes back'
+            ),
+            'samples': rows(drawn, SHOWN, 'Pictures of vectors that the prior draws'),
+            'traversals': rows(
+                paths,
+                SHOWN,
+                f'A row for each latent, those that say most first: from -{REACH} to {REACH},'
+                ' the others as the first test image has them',
+            ),
+        }
+
+    return show
+
+
+def traversals(posterior: Gaussian):
+    """[latents, steps, d]: the first vector, with one latent changed, for those whose posteriors
+    are farthest from the prior."""
+    mean, log_variance = posterior
+    terms = jnp.square(mean) + jnp.expm1(log_variance) - log_variance
+    order = jnp.argsort(-terms.sum(0))[:FOLLOWED]
+    values = jnp.linspace(-REACH, REACH, SHOWN)
+    return jax.vmap(lambda i: jax.vmap(lambda v: mean[0].at[i].set(v))(values))(order)
