@@ -13,9 +13,10 @@ from functools import partial
 import jax
 import numpy as np
 from jax import numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxcv import data
-from jaxcv.autoencoder import Gaussian, kl, sample
+from jaxcv.autoencoder import kl, sample
 from jaxcv.autoencoder.vae import VAE, bits_per_dim, elbo, importance_bound
 from jaxcv.data import augment
 from jaxcv.errors import construct
@@ -56,7 +57,7 @@ def build(config) -> Experiment:
         init=lambda key: training.init(network.init(key, jnp.zeros((1, *shape)))['params']),
         step=training.step,
         batches=data.batches(train_set, train.batch_size),
-        evaluate=evaluate.over(test_set, BATCH, *judgement(network, shape, len(test_set))),
+        evaluate=evaluate.over(test_set, BATCH, *judgement(network, len(test_set))),
         show=gallery(network, test_set),
     )
 
@@ -80,7 +81,7 @@ def loss(network, distort, beta):
     return loss
 
 
-def judgement(network, shape, count):
+def judgement(network, count):
     """(measure, finish) for `evaluate.over`: the bound with one sample of the posterior and with
     many, in bits per dimension; how many latents say something."""
 
@@ -117,7 +118,7 @@ def gallery(network, test_set):
         apply = partial(network.apply, {'params': params})
         posterior = apply(shown, method='encode')
         noise = jax.random.normal(key, (5 * SHOWN, network.latents))
-        paths = traversals(posterior).reshape(-1, network.latents)
+        paths = traversals(posterior.mean).reshape(-1, network.latents)
         z = jnp.concatenate([posterior.mean, noise, paths])
         return jnp.split(apply(z, method='decode'), [SHOWN, 6 * SHOWN])
 
@@ -131,7 +132,7 @@ def gallery(network, test_set):
             'traversals': rows(
                 paths,
                 SHOWN,
-                f'A row for each latent, those that say most first: from -{REACH} to {REACH},'
+                f'A row for each latent, those that vary most first: from -{REACH} to {REACH},'
                 ' the others as the first test image has them',
             ),
         }
@@ -139,11 +140,8 @@ def gallery(network, test_set):
     return show
 
 
-def traversals(posterior: Gaussian):
-    """[latents, steps, d]: the first vector, with one latent changed, for those whose posteriors
-    are farthest from the prior."""
-    mean, log_variance = posterior
-    terms = jnp.square(mean) + jnp.expm1(log_variance) - log_variance
-    order = jnp.argsort(-terms.sum(0))[:FOLLOWED]
+def traversals(z: Float[Array, 'n d']) -> Float[Array, 'latents steps d']:
+    """The first vector with one number changed, for those that vary most."""
+    order = jnp.argsort(-z.var(0))[:FOLLOWED]
     values = jnp.linspace(-REACH, REACH, SHOWN)
-    return jax.vmap(lambda i: jax.vmap(lambda v: mean[0].at[i].set(v))(values))(order)
+    return jax.vmap(lambda i: jax.vmap(lambda v: z[0].at[i].set(v))(values))(order)

@@ -1,8 +1,6 @@
 """Every test sees 8 virtual CPU devices, so that no layout goes untested. Tests compile much and
 compute little: XLA leaves most optimizations out, but for those that ask to be `optimized`."""
 
-import os
-
 import jax
 import pytest
 
@@ -10,7 +8,6 @@ from jaxcv.train import machine
 
 machine.cache()
 machine.virtual_devices(8)
-os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')  # of the processes that tests start
 jax.config.update('jax_disable_most_optimizations', True)
 
 

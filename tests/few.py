@@ -3,9 +3,10 @@
 
 def few_of(config) -> list[str]:
     """Flags: little training of what it needs, few pictures drawn in few steps."""
-    few = [f'--config.needs.{need}.overrides.train.steps=3' for need in config.needs]
+    needs = [f'--config.needs.{need}.overrides.train' for need in config.needs]
+    few = [f'{need}.{flag}' for need in needs for flag in ('steps=3', 'show_every=-1')]
     if config.experiment == 'diffusion':
         few += [f'--config.sampler.{flag}' for flag in ('steps=4', 'count=40', 'scales=()')]
-    if 'judged' in config:
+    if 'count' in config.get('judged', {}):
         few += ['--config.judged.count=40']
     return few

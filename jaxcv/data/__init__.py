@@ -2,7 +2,7 @@
 
 from jaxcv.data.batches import Batch, BatchIterator, Held, Stream
 from jaxcv.data.dataset import ArraySource, Dataset, MappedSource, arrays
-from jaxcv.data.epoch import epoch, first
+from jaxcv.data.epoch import decoded, epoch, first
 from jaxcv.data.feed import batches
 from jaxcv.data.held import held
 from jaxcv.data.load import EMBEDDED, configured, load
@@ -22,6 +22,7 @@ __all__ = [
     'arrays',
     'batches',
     'configured',
+    'decoded',
     'epoch',
     'first',
     'held',

@@ -28,11 +28,16 @@ def epoch(
     """
     if batch_size < 1:
         raise UserError(f'batch_size is {batch_size}, but must be at least 1')
+    return _pass(decoded(dataset), batch_size)
+
+
+def decoded(dataset: Dataset | Mapping[str, np.ndarray]) -> Dataset:
+    """With its numbers in memory, if they take at most 512 MB."""
     if not isinstance(dataset, Dataset):
         dataset = Dataset('arrays', ArraySource(arrays(dataset)))
     if isinstance(dataset.source, ArraySource) or nbytes(dataset) <= HELD_BYTES:
-        dataset = Dataset(dataset.name, ArraySource(numeric(arrays(dataset))))
-    return _pass(dataset, batch_size)
+        return Dataset(dataset.name, ArraySource(numeric(arrays(dataset))), dataset.classes)
+    return dataset
 
 
 def first(dataset: Dataset, count: int) -> Example:

@@ -1,5 +1,6 @@
 """Evaluation over a data set: a sum over samples, whatever the number of devices."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from jaxcv.data import epoch
+from jaxcv.data import decoded, epoch
 from jaxcv.ops import across
 
 Sums = PyTree[Array]
@@ -33,9 +34,13 @@ def over(
         batch, keys = across.split((batch, keys))
         return across.whole(measure(state, batch, keys))
 
+    @functools.cache
+    def samples():
+        return decoded(dataset)
+
     def evaluate(state, key):
         total = None
-        for number, batch in enumerate(epoch(dataset, batch_size)):
+        for number, batch in enumerate(epoch(samples(), batch_size)):
             part = jax.device_get(sums(state, batch, key, number * batch_size))
             part = jax.tree.map(lambda x: np.asarray(x, np.float64), part)
             total = part if total is None else jax.tree.map(np.add, total, part)

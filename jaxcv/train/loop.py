@@ -191,7 +191,7 @@ class Session:
         """The next step at which the host has something to do."""
         s = self.settings
         every = (s.log_every, s.eval_every, s.show_every, s.checkpoint_every, s.adapt_every)
-        beats = [self.step - self.step % n + n for n in every if n]
+        beats = [self.step - self.step % n + n for n in every if n > 0]
         return min([s.steps, *beats])
 
     def _beat(self, state, calls, records):
@@ -207,7 +207,8 @@ class Session:
         if not (last or stop) and due(self.step, s.adapt_every) and self.experiment.adapt:
             key = jax.random.fold_in(self.keys.adapt, self.step)
             state, changed = self.experiment.adapt(state, key), True
-        if last or stop or due(self.step, s.show_every or s.eval_every):
+        shown = last or stop or due(self.step, s.show_every or s.eval_every)
+        if shown and s.show_every >= 0:
             self._show(state, records)
             if self.primary and not (last or stop):
                 write_report(self.workdir)

@@ -14,7 +14,7 @@ class Settings:
     # What is written, and how often, in steps. 0: only at the end.
     log_every: int = 50
     eval_every: int = 0
-    show_every: int = 0
+    show_every: int = 0  # 0: with evaluations and at the end; -1: never
     checkpoint_every: int = 1000
     adapt_every: int = 0  # 0: never
     keep_last: int = 2

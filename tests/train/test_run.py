@@ -48,6 +48,17 @@ def test_a_run_from_start_to_report(tmp_path):
     assert more.step == 60 and more.fresh
 
 
+@pytest.mark.parametrize(('every', 'wanted'), [(-1, []), (0, [10, 20, 30, 40]), (15, [15, 30, 40])])
+def test_pictures_when_asked(tmp_path, every, wanted):
+    shown = []
+    made = dataclasses.replace(
+        small.experiment(split=False),
+        show=lambda state, key: shown.append(int(state['model'].opt[0].count)) or {},
+    )
+    run(made, small.config(show_every=every), tmp_path / 'run', devices=ONE)
+    assert shown == wanted
+
+
 def same(a, b):
     jax.tree.map(lambda x, y: np.testing.assert_array_equal(np.asarray(x), np.asarray(y)), a, b)
 
