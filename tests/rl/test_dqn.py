@@ -13,6 +13,7 @@ from jaxcv.rl.replay import Sample
 from jaxcv.train import config as configs
 from jaxcv.train import program, run
 
+pytestmark = pytest.mark.usefixtures('optimized')
 CARTPOLE = 'configs/rl/dqn_cartpole.py'
 SMALL = {
     'train.steps': 6, 'train.batch_size': 8, 'model.widths': (8,), 'agent.warmup': 16,

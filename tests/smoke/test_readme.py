@@ -31,12 +31,14 @@ def few_for(words: list[str]) -> list[str]:
 
 
 @pytest.mark.smoke
-def test_every_command_runs(tmp_path):
+def test_every_command_runs(tmp_path, needs):
     assert len(commands()) >= 5
     for command in commands():
         words = command.replace('runs/', f'{tmp_path}/').replace("'", '').split()[1:]
         words = [word.replace('=array.sh', f'={tmp_path}/array.sh') for word in words]
         extra = [*FEW, *few_for(words)] if 'experiments' in words[1] else []
+        if words[1] == 'experiments.main':
+            extra.append(f'--needs={needs}')
         done = subprocess.run(
             [sys.executable, *words, *extra], cwd=ROOT, capture_output=True, text=True
         )

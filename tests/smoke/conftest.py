@@ -1,0 +1,10 @@
+import os
+
+import pytest
+
+
+@pytest.fixture(scope='session')
+def needs(tmp_path_factory):
+    """One place for what runs need, so that each classifier and tokenizer is trained once."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'needs'
