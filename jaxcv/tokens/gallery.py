@@ -82,13 +82,13 @@ def gallery(
 
     def show(params, key):
         keys = jax.random.split(key, (len(asked), n))
-        rows_drawn = [drawn(params, told, keys[i]) for i, told in enumerate(asked)]
-        shown = np.concatenate([jax.device_get(images) for _, images in rows_drawn])
+        parts = [drawn(params, told, keys[i]) for i, told in enumerate(asked)]
+        found, shown = jax.tree.map(lambda *x: np.concatenate(x), *jax.device_get(parts))
         media = {'samples': rows(shown, n, CAPTIONS['samples'])}
         if captions:
             media['captions'] = titled(shown, captions, n, CAPTIONS['captions'])
-        found = jax.tree.map(lambda x: x[:FILMED], rows_drawn[0][0])
-        frames = film(stage, found, shown[:FILMED])
+        filmed = np.linspace(0, len(shown) - 1, FILMED).round().astype(int)
+        frames = film(stage, jax.tree.map(lambda x: x[filmed], found), shown[filmed])
         media['filmstrip'] = rows(
             np.stack(frames, 1).reshape(-1, *shown.shape[1:]), len(frames), CAPTIONS['filmstrip']
         )
