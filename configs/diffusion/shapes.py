@@ -2,10 +2,15 @@
 
     python -m experiments.main --config=configs/diffusion/shapes.py --workdir=runs/diffusion_shapes
 
-Half an hour of a busy machine gave 1,000 steps: a Frechet distance of 1.7, and 23% recognized, as
-classes begin to show; the 3,000 have not been run to their end.
-A transformer of patches of 4 (width 128, depth 6) was at chance (17%) and a Frechet distance of 5.1
-after 1,000 steps of twice the pictures.
+About .6 seconds a step on 2 cores, and 5 minutes for each evaluation (512 pictures, twice, guided):
+
+| step | Frechet distance | without the average | recognized |
+|---|---|---|---|
+| 1,000 | 1.66 | 1.42 | 23% |
+| 2,000 | .81 | 1.13 | 47% |
+
+The last 1,000 have not been run. A transformer of patches of 4 (width 128, depth 6) was at chance
+(17%) and 5.1 after 1,000 steps of twice the pictures.
 """
 
 import ml_collections

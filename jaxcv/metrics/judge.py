@@ -112,24 +112,26 @@ def scorer(
     count, parts = len(images), -(-len(images) // BATCH)
     size = -(-count // parts)
     rows = (jnp.arange(parts * size) % count).reshape(parts, size)
+    variables = jax.tree.map(jnp.asarray, jax.device_get(variables))  # tied to no devices
     real = jax.jit(partial(seen, apply))(variables, images)
-    floor = frechet_floor(real.features, jax.random.key(0))
+    floor = jax.jit(frechet_floor)(real.features, jax.random.key(0))
 
+    # What is large is an argument: XLA would compute with constants while it compiles.
     @jax.jit
-    def look(params, rows, keys, *how):
+    def look(params, variables, rows, keys, *how):
         rows, keys = across.split((rows, keys))
         return across.whole(seen(apply, variables, draw(params, rows, keys, *how)))
 
     @jax.jit
-    def score(fake, key):
+    def score(fake, real, key):
         found = judged(fake, real, key, labels)
         return found | {'frechet_ratio': found['frechet'] / floor}
 
     def scores(params, key, *how):
         keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(parts * size))
         keys = keys.reshape(parts, size)
-        found = [look(params, rows[i], keys[i], *how) for i in range(parts)]
-        return score(jax.tree.map(lambda *xs: jnp.concatenate(xs)[:count], *found), key)
+        found = [look(params, variables, rows[i], keys[i], *how) for i in range(parts)]
+        return score(jax.tree.map(lambda *xs: jnp.concatenate(xs)[:count], *found), real, key)
 
     return scores
 
