@@ -19,6 +19,7 @@ from jaxcv.errors import UserError, choose
 from jaxcv.train.optimize import Optim
 from jaxcv.train.settings import WATCHING, Settings
 
+ROOT = Path(__file__).parents[2]  # where `configs` lies, wherever Python was started
 SECTIONS = {'train': Settings, 'optim': Optim}
 CLOSED = (*SECTIONS, 'data')  # sections whose fields are known here
 
@@ -143,10 +144,10 @@ def _open(config, section):
     return section == 'model' or (section not in CLOSED and 'name' in config[section])
 
 
-def _module(path):
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(_missing(path))
+def _module(name):
+    path = next((path for path in (Path(name), ROOT / name) if path.is_file()), None)
+    if path is None:
+        raise UserError(_missing(name))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     try:
@@ -158,10 +159,11 @@ def _module(path):
     return module
 
 
-def _missing(path):
-    choices = [str(found) for found in sorted(Path('configs').glob('*/*.py'))]
+def _missing(name):
+    found = sorted(ROOT.glob('configs/*/*.py'))
+    choices = [str(each.relative_to(ROOT)) for each in found]
     try:
-        choose(str(path), choices, 'the config file')
+        choose(str(name), choices, 'the config file')
     except UserError as error:
         return str(error)
 

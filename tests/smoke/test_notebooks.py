@@ -9,7 +9,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize('path', sorted((ROOT / 'experiments' / 'notebooks').glob('*.ipynb')))
+@pytest.mark.parametrize(
+    'path', sorted((ROOT / 'experiments' / 'notebooks').glob('*.ipynb')), ids=lambda path: path.stem
+)
 def test_notebook_runs(path, tmp_path):
     import nbformat
     from nbclient import NotebookClient

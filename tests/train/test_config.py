@@ -100,3 +100,10 @@ def test_construct_names_the_field():
     assert construct(model, {'width': 3}, 'config.model') == 6
     with pytest.raises(UserError, match=r"field of config\.model is 'widht'.*'width'"):
         construct(model, {'widht': 3}, 'config.model')
+
+
+def test_configs_are_found_from_anywhere(tmp_path, monkeypatch):
+    """A need names its config from the root of the project; notebooks start elsewhere."""
+    here = configs.load('configs/recognition/digits.py')
+    monkeypatch.chdir(tmp_path)
+    assert configs.load('configs/recognition/digits.py') == here
