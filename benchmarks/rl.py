@@ -16,7 +16,7 @@ UPDATES = 100
 
 def training(config_path: str, updates: int, overrides=None):
     """(call that runs `updates` updates, their environment steps, seconds of compilation)."""
-    config = load(experiments.config_path(config_path), overrides or {})
+    config = load(f'configs/{config_path}', overrides or {})
     made = experiments.build(config)
     state = jax.jit(made.init)(jax.random.key(0))
 
@@ -120,7 +120,7 @@ def many_environments():
 
 def many_seeds():
     """256 agents at once, by vmap over their seeds; per 1,000 steps of all of them."""
-    config = load(experiments.config_path('rl/ppo_cartpole.py'))
+    config = load('configs/rl/ppo_cartpole.py')
     made = experiments.build(config)
     states = jax.jit(lambda keys: jax.lax.map(made.init, keys))(
         jax.random.split(jax.random.key(0), 256)

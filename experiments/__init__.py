@@ -27,8 +27,3 @@ def assemble(config, **needs) -> Experiment:
     """The experiment of a config whose needs are at hand."""
     name = choose(config.experiment, names(), 'config.experiment')
     return importlib.import_module(f'experiments.{name}').build(config, **needs)
-
-
-def config_path(name: str) -> str:
-    """Where the config `subject/name.py` lies, from whatever directory Python was started in."""
-    return str(Path(__file__).parents[1] / 'configs' / name)

@@ -26,7 +26,7 @@ from jaxcv.autoencoder.decoder import last_layer
 from jaxcv.data import augment
 from jaxcv.data.dataset import stack
 from jaxcv.errors import UserError, choose, construct
-from jaxcv.metrics import psnr
+from jaxcv.metrics import decibels
 from jaxcv.tokens import kinds, perceptual, vqgan
 from jaxcv.tokens.discriminator import PatchDiscriminator, StyleDiscriminator
 from jaxcv.train import Experiment, Optim, evaluate, learning_rate, players
@@ -58,15 +58,15 @@ def build(config, features=None) -> Experiment:
     kind, network = kinds.kind(
         config.model.to_dict(), config.quantizer.to_dict(), channels=shape[-1]
     )
-    make = maker(network, augment.named(config.data.augment))
+    make = maker(network, augment.signed(config.data.augment))
     loss = lesson(kind, objective, features)
     rival = discriminator(config.adversary.to_dict())
-    if rival is None and objective.adversary:
-        raise UserError(
-            'config.objective.adversary says how a discriminator is played against, but there is'
-            ' none: name it in config.adversary'
-        )
     if rival is None:
+        if objective.adversary:
+            raise UserError(
+                'config.objective.adversary says how a discriminator is played against, but there'
+                ' is none: name it in config.adversary'
+            )
         training = train_step(single(make, loss), train, optim)
     else:
         training = sharpened(config, make, loss, rival, objective, train, optim)
@@ -106,7 +106,7 @@ def maker(network, distort):
 
     def make(params, aux, batch, keys):
         keys = jax.vmap(jax.random.split)(keys)
-        x = 2 * distort(data.unit(batch['image']), keys[:, 0]) - 1
+        x = distort(batch['image'], keys[:, 0])
         (output, found), changed = network.apply(
             {'params': params, **aux}, x, keys[:, 1], mutable=[*aux, 'intermediates']
         )
@@ -223,11 +223,6 @@ def gallery(kind, network, test_set):
         }
 
     return show
-
-
-def decibels(x, y):
-    """PSNR of images in [-1, 1]."""
-    return psnr(x, jnp.clip(y, -1, 1), span=2.0)
 
 
 def judged(state):

@@ -82,7 +82,7 @@ def build(
 
         return parameterization.denoiser(meaning, apply, objective.learned_variance)
 
-    lesson = lessons(process, stage, objective, augment.named(config.data.augment), null)
+    lesson = lessons(process, stage, objective, augment.signed(config.data.augment), null)
     training = train_step(loss(process, meaning, network, objective, lesson), train, optim)
 
     def init(key):
@@ -114,7 +114,7 @@ def lessons(process, stage, objective, distort, null):
     def latents(batch, keys):
         if 'image' not in batch:
             return stage.sample(batch, keys[:, 1])
-        images = 2 * distort(data.unit(batch['image']), keys[:, 0]) - 1
+        images = distort(batch['image'], keys[:, 0])
         return stage.encode(images, keys[:, 1])
 
     def lesson(batch, keys):

@@ -52,7 +52,7 @@ def build(config) -> Experiment:
         variables = network.init(key, jnp.zeros((1, *shape)), jnp.zeros(1))
         return training.init(variables['params'])
 
-    loss = lessons(process, applied, augment.named(config.data.augment))
+    loss = lessons(process, applied, augment.signed(config.data.augment))
     training = train_step(loss, train, optim)
     return Experiment(
         init=init,
@@ -71,7 +71,7 @@ def lessons(process, applied, distort):
 
     def loss(params, aux, batch, keys):
         keys = jax.vmap(jax.random.split)(keys)
-        images = 2 * distort(data.unit(batch['image']), keys[:, 0]) - 1
+        images = distort(batch['image'], keys[:, 0])
         lesson = losses.lesson(process, images, keys[:, 1])
         logits = classifier.classified(applied(params), lesson.x, lesson.level)
         hits = logits.argmax(-1) == batch['label']

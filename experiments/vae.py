@@ -20,7 +20,7 @@ from jaxcv.autoencoder import kl, sample
 from jaxcv.autoencoder.vae import VAE, bits_per_dim, elbo, importance_bound
 from jaxcv.data import augment
 from jaxcv.errors import construct
-from jaxcv.metrics import psnr
+from jaxcv.metrics import decibels
 from jaxcv.train import Experiment, Optim, evaluate
 from jaxcv.train.config import settings
 from jaxcv.train.training import train_step
@@ -44,14 +44,12 @@ class Objective:
 def build(config) -> Experiment:
     train, optim = settings(config), Optim(**config.optim.to_dict())
     objective = construct(Objective, config.objective.to_dict(), 'config.objective')
-    train_set, test_set = (
-        data.configured(config.data, 'train'),
-        data.configured(config.data, 'test'),
-    )
+    train_set = data.configured(config.data, 'train')
+    test_set = data.configured(config.data, 'test')
     shape = train_set[0]['image'].shape
     module = partial(VAE, size=shape[:2], channels=shape[2])
     network = construct(module, config.model.to_dict(), 'config.model')
-    lesson = loss(network, augment.named(config.data.augment), objective.beta)
+    lesson = loss(network, augment.signed(config.data.augment), objective.beta)
     training = train_step(lesson, train, optim)
     return Experiment(
         init=lambda key: training.init(network.init(key, jnp.zeros((1, *shape)))['params']),
@@ -67,7 +65,7 @@ def loss(network, distort, beta):
 
     def loss(params, aux, batch, keys):
         keys = jax.vmap(jax.random.split)(keys)
-        x = 2 * distort(data.unit(batch['image']), keys[:, 0]) - 1
+        x = distort(batch['image'], keys[:, 0])
         apply = partial(network.apply, {'params': params})
         posterior = apply(x, method='encode')
         log_likelihood = apply(x, sample(posterior, keys[:, 1]), method='log_likelihood')
@@ -95,7 +93,7 @@ def judgement(network, count):
             'bits_per_dim': bits(elbo(log_likelihood(sample(posterior, keys)), posterior)),
             'bits_per_dim_bound': bits(importance_bound(log_likelihood, posterior, keys, SAMPLES)),
             'kl': kl(posterior),
-            'psnr': psnr(x, jnp.clip(apply(posterior.mean, method='decode'), -1, 1), span=2.0),
+            'psnr': decibels(x, apply(posterior.mean, method='decode')),
         }
         means = jnp.where(valid[:, None], posterior.mean, 0)
         sums = {name: jnp.where(valid, value, 0).sum() for name, value in each.items()}

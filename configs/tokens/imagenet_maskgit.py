@@ -38,8 +38,13 @@ def get_config():
     config.model = {'width': 768, 'depth': 24, 'heads': 8, 'dropout': 0.1, 'remat': True}
     config.sampler = {'steps': 12, 'guidance': 1.0}
     config.judged = {'count': 0, 'scales': ()}
-    config.optim = {'name': 'adamw', 'lr': 1e-4, 'beta2': 0.96, 'weight_decay': 0.045}
-    config.optim.warmup = 5000
+    config.optim = {
+        'name': 'adamw',
+        'lr': 1e-4,
+        'beta2': 0.96,
+        'weight_decay': 0.045,
+        'warmup': 5000,
+    }
     config.train = {
         'steps': 1_500_000,
         'batch_size': 256,

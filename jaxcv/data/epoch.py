@@ -42,8 +42,8 @@ def decoded(dataset: Dataset | Mapping[str, np.ndarray]) -> Dataset:
 
 def first(dataset: Dataset, count: int) -> Example:
     """The first samples, at most `count`, as one batch."""
-    rows = stack(dataset, [numeric(dataset[i]) for i in range(min(count, len(dataset)))])
-    return rows | {'valid': np.ones(min(count, len(dataset)), bool)}
+    rows = [numeric(dataset[i]) for i in range(min(count, len(dataset)))]
+    return stack(dataset, rows) | {'valid': np.ones(len(rows), bool)}
 
 
 def _pass(dataset, batch_size):

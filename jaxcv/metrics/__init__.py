@@ -11,13 +11,14 @@ from jaxcv.metrics.inception import inception_score
 from jaxcv.metrics.kernel import KernelDistance, discrepancy, kernel_distance
 from jaxcv.metrics.moments import Moments, merged, moments
 from jaxcv.metrics.neighbors import Overlap, overlap, radii
-from jaxcv.metrics.pairs import psnr
+from jaxcv.metrics.pairs import decibels, psnr
 
 __all__ = [
     'Gaussian',
     'KernelDistance',
     'Moments',
     'Overlap',
+    'decibels',
     'discrepancy',
     'distance',
     'frechet_distance',

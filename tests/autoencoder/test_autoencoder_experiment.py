@@ -93,6 +93,7 @@ def test_scores_are_means_over_the_images():
         ({'model.name': 'vae'}, "config.model.name is 'vae'"),
         ({'model.name': 'conv'}, 'needs config.quantizer'),
         ({'quantizer': {'name': 'vq'}}, 'needs a model of codes'),
+        ({'objective': {'adversary': {'weight': 0.2}}}, 'name it in config.adversary'),
         ({'model.witdhs': (8,)}, "did you mean 'widths'"),
         ({'objective.distance': 'l3'}, 'the distance of a reconstruction'),
         ({'model.groups': 3}, 'the groups must divide'),

@@ -107,7 +107,7 @@ def test_it_learns_bayes_rule_at_all_levels():
     def drawn(key, n):
         labels = jnp.arange(n) % 2
         x0 = PICTURES[labels] + SPREAD * jax.random.normal(key, (n, 4, 4, 1))
-        return {'image': (x0 + 1) * 127.5, 'label': labels}
+        return {'image': x0, 'label': labels}
 
     def body(state, key):
         return training.step(state, drawn(key, 64), key)
@@ -120,7 +120,7 @@ def test_it_learns_bayes_rule_at_all_levels():
     @compiled
     def divergence(share):
         level = FLOW.level(share)
-        images = drawn(jax.random.key(2), 2048)['image'] / 127.5 - 1
+        images = drawn(jax.random.key(2), 2048)['image']
         x = level.alpha * images + level.sigma * jax.random.normal(jax.random.key(3), images.shape)
         known = log_posterior(x, level)
         found = jax.nn.log_softmax(classified(applied(state.params), x, level))

@@ -13,7 +13,7 @@ from jaxcv.errors import UserError
 from jaxcv.train import run
 from jaxcv.train.config import load
 
-PATH = experiments.config_path('rl/gridworld.py')
+PATH = 'configs/rl/gridworld.py'
 
 
 def config(agent, env=None, **train):

@@ -84,7 +84,7 @@ def test_config_runs(config, tmp_path, needs):
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize('name', ['recognition/digits', 'rl/ppo_cartpole'])
+@pytest.mark.parametrize('name', ['recognition/digits', 'rl/ppo_cartpole', 'diffusion/digits'])
 def test_a_finished_run_is_looked_at_again(name, tmp_path, needs):
     arguments = (
         '-m',

@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.smoke, pytest.mark.usefixtures('optimized')]
 
 def test_digits(tmp_path):
     """At least 98% of the test digits; a classifier that never sees a label gets a tenth."""
-    config = load(experiments.config_path('recognition/digits.py'))
+    config = load('configs/recognition/digits.py')
     result = run(experiments.build(config), config, tmp_path / 'digits', devices='auto')
     assert result.metrics['accuracy'] >= 0.98
 
@@ -19,7 +19,7 @@ def test_digits(tmp_path):
 def test_digits_are_drawn(tmp_path):
     """As far from the data as its halves are from each other, at most 2.5 times; 97% recognized,
     and nearer with the average of the parameters. Halfway: 6 times, 74%, farther."""
-    config = load(experiments.config_path('diffusion/digits.py'), {'sampler.scales': ()})
+    config = load('configs/diffusion/digits.py', {'sampler.scales': ()})
     made = experiments.build(config, tmp_path / 'needs', devices='auto')
     result = run(made, config, tmp_path / 'digits', devices='auto')
     assert result.metrics['frechet_ratio'] <= 2.5

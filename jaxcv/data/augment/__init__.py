@@ -10,7 +10,7 @@ from jaxcv.data.augment.compose import compose
 from jaxcv.data.augment.erase import cutout
 from jaxcv.data.augment.geometry import affine, crop, flip, resize, resized_crop, warp
 from jaxcv.data.augment.mix import mixup
-from jaxcv.data.augment.named import named
+from jaxcv.data.augment.named import named, signed
 from jaxcv.data.augment.policy import rand_augment
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     'rand_augment',
     'resize',
     'resized_crop',
+    'signed',
     'warp',
 ]

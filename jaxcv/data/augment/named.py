@@ -9,6 +9,7 @@ from jaxcv.data.augment.compose import Augmentation, compose
 from jaxcv.data.augment.erase import cutout
 from jaxcv.data.augment.geometry import affine, crop, flip
 from jaxcv.data.augment.policy import rand_augment
+from jaxcv.data.pixels import unit
 from jaxcv.errors import choose
 
 AUGMENTATIONS = {
@@ -31,3 +32,9 @@ def named(section: Mapping[str, Mapping[str, Any]]) -> Augmentation:
             for name, fields in section.items()
         )
     )
+
+
+def signed(section: Mapping[str, Mapping[str, Any]]) -> Augmentation:
+    """The same, from bytes to images in [-1, 1]: what generative models learn from."""
+    distort = named(section)
+    return lambda images, keys: 2 * distort(unit(images), keys) - 1
