@@ -146,7 +146,12 @@ class Session:
             raise UserError(f'{self.workdir} has no checkpoint that reads: train it first')
         if self.primary:
             room(self.workdir, shapes)
-        init = jax.jit(self.experiment.init, out_shardings=self.layout.shardings(shapes))
+        # Run once: what XLA would spend on making it fast is not earned back.
+        init = jax.jit(
+            self.experiment.init,
+            out_shardings=self.layout.shardings(shapes),
+            compiler_options={'xla_backend_optimization_level': 0},
+        )
         state = init(self.keys.init)
         if self.settings.init_from:
             rules = dict(self.settings.init_rules)
