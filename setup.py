@@ -23,6 +23,7 @@ REQUIRED = [
     'safetensors>=0.5,<1',
     'scikit-image>=0.25,<0.27',  # photographs and faces that ship in the wheel
     'scikit-learn>=1.6,<2',  # the handwritten digits
+    'scipy>=1.13,<2',
     'tensorflow-datasets>=4.9.9,<5',
 ]
 # Environments; agents and the pure interface need none of them.
@@ -51,6 +52,11 @@ ORACLES = [
     'rlax>=0.1.9,<0.2',
     'stable-baselines3==2.9.2',
     'vector-quantize-pytorch==1.32.0',
+    'gsply==0.4.6',
+    'opencv-python-headless==4.14.0.94',
+    'plyfile==1.1.5',
+    'pycolmap==4.2.0',
+    'trimesh==5.2.0',
 ]
 
 setup(

@@ -85,11 +85,8 @@ def build(config, features=None) -> Experiment:
         return state, metrics | {'lr': learning_rate(trained(state).opt)}
 
     def export(state):
-        # A copy that is tied to none of the run's devices.
-        variables = jax.tree.map(jnp.asarray, jax.device_get(judged(state)))
-        return stages.standardized(
-            kind.stage(network, variables, shape), data.signed(spread(train_set)['image'])
-        )
+        stage = kind.stage(network, judged(state), shape)
+        return stages.standardized(stage, data.signed(spread(train_set)['image']))
 
     return Experiment(
         init=init,

@@ -91,7 +91,9 @@ def judgement(network, count):
         bits = partial(bits_per_dim, dims=x[0].size)
         each = {
             'bits_per_dim': bits(elbo(log_likelihood(sample(posterior, keys)), posterior)),
-            'bits_per_dim_bound': bits(importance_bound(log_likelihood, posterior, keys, SAMPLES)),
+            'bits_per_dim_importance': bits(
+                importance_bound(log_likelihood, posterior, keys, SAMPLES)
+            ),
             'kl': kl(posterior),
             'psnr': decibels(x, apply(posterior.mean, method='decode')),
         }

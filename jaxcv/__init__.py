@@ -1,14 +1,18 @@
 """Computer vision as pure functions in JAX.
 
-Rooms load when first touched, so `import jaxcv` costs nothing: `jaxcv.train`, `jaxcv.data`,
-`jaxcv.nn`, `jaxcv.ops`, `jaxcv.viz`, `jaxcv.interop`, and one room per subject.
+Rooms load when first touched, so `import jaxcv` costs little more than `import jax`: `jaxcv.train`,
+`jaxcv.data`, `jaxcv.nn`, `jaxcv.ops`, `jaxcv.viz`, `jaxcv.interop`, and one room per subject.
 """
 
 import importlib
 import pkgutil
 
+from jaxcv.ops import threefry
+
 __version__ = '0.1.0'
 _ROOMS = tuple(module.name for module in pkgutil.iter_modules(__path__))
+
+threefry.install()
 
 
 def __getattr__(name):

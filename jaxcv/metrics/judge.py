@@ -112,7 +112,6 @@ def scorer(
     count, parts = len(images), -(-len(images) // BATCH)
     size = -(-count // parts)
     rows = (jnp.arange(parts * size) % count).reshape(parts, size)
-    variables = jax.tree.map(jnp.asarray, jax.device_get(variables))  # tied to no devices
     real = jax.jit(partial(seen, apply))(variables, images)
     floor = jax.jit(frechet_floor)(real.features, jax.random.key(0))
 

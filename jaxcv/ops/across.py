@@ -34,8 +34,15 @@ def index() -> Int[Array, ''] | int:
 
 
 def mean(tree: PyTree) -> PyTree:
-    """Mean over shards (each shard holds equally many samples)."""
-    return jax.lax.pmean(tree, DATA) if mapped() else tree
+    """Mean over shards (each shard holds equally many samples). What is not floating-point has no
+    mean, and must be the same on all of them."""
+    if not mapped():
+        return tree
+    leaves, structure = jax.tree.flatten(tree)
+    places = [i for i, x in enumerate(leaves) if jnp.issubdtype(x.dtype, jnp.floating)]
+    for i, x in zip(places, jax.lax.pmean([leaves[i] for i in places], DATA), strict=True):
+        leaves[i] = x
+    return jax.tree.unflatten(structure, leaves)
 
 
 def sum(tree: PyTree) -> PyTree:
@@ -52,6 +59,13 @@ def keys(key: Key[Array, ''], local: int) -> Key[Array, 'local']:
     """One key per sample. It depends on the position in the global batch only, so that a seed
     draws the same numbers for a sample whatever the number of devices."""
     return jax.vmap(lambda slot: jax.random.fold_in(key, slot))(slots(local))
+
+
+def first_key(keys: Key[Array, 'b']) -> Key[Array, '']:
+    """The key of the first sample of the global batch: one for all shards."""
+    data = jax.random.key_data(keys[0])
+    data = sum(jnp.where(index() == 0, data, jnp.zeros_like(data)))
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(keys))
 
 
 def split(tree: PyTree) -> PyTree:

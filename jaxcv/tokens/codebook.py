@@ -71,10 +71,7 @@ def pick(
 
 def shared(keys: Key[Array, 'b']) -> Key[Array, '']:
     """One key for all devices, from that of the first sample."""
-    first = jax.random.key_data(keys[0])
-    first = across.sum(jnp.where(across.index() == 0, first, jnp.zeros_like(first)))
-    key = jax.random.wrap_key_data(first, impl=jax.random.key_impl(keys))
-    return own(key)
+    return own(across.first_key(keys))
 
 
 def own(key: Key[Array, '']) -> Key[Array, '']:

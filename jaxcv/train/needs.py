@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import ml_collections
+from jax import numpy as jnp
 
 from jaxcv.errors import UserError
 from jaxcv.train.config import complete, differences, fingerprint, load, to_json
@@ -37,8 +39,18 @@ def resolve(config, build: Build, root: Path, devices=None) -> dict[str, Any]:
         label = f'{name} ({number} of {len(config.needs)} needed)'
         place = directory or root / f'{_stem(spec)}-{fingerprint(stage, experiment.version)}'
         result = run(experiment, stage, place, devices=devices, label=label, wait=True)
-        exports[name] = experiment.export(result.state)
+        exports[name] = experiment.export(_free(result.state))
     return exports
+
+
+def _free(state):
+    """A copy that is tied to none of the devices that trained it."""
+
+    def copy(leaf):
+        is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return leaf if is_key else jnp.asarray(jax.device_get(leaf))
+
+    return jax.tree.map(copy, state)
 
 
 def _read(name, spec):

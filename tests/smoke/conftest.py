@@ -1,3 +1,5 @@
+"""What the smoke tests share."""
+
 import os
 
 import pytest
