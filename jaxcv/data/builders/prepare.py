@@ -9,8 +9,8 @@ from jaxcv.data.dataset import Dataset
 from jaxcv.errors import UserError, choose
 
 
-def embedded(name: str, split: str, data_dir: Path, size: int | None = None) -> Dataset:
-    """A split of 'digits', 'faces', 'patches' or 'shapes' from `data_dir`, made if missing."""
+def embedded(name: str, split: str, data_dir: Path, size: int | str | None = None) -> Dataset:
+    """A split of one of the modules beside this one from `data_dir`, made if missing."""
     module = importlib.import_module(f'jaxcv.data.builders.{name}')
     builder_class = getattr(module, f'Jaxcv{name.capitalize()}')
     choose(split.split('[')[0], ('train', 'test'), 'split')

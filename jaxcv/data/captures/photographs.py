@@ -1,0 +1,45 @@
+"""The photographs of a scene that a config names, in the box that fields know."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jax import numpy as jnp
+
+from jaxcv.data.captures.capture import moved
+from jaxcv.data.captures.frames import Frames, frames
+from jaxcv.data.captures.read import read
+from jaxcv.data.dataset import arrays
+from jaxcv.data.tabletop import cameras, stored
+from jaxcv.errors import UserError, choose
+
+NAMES = ('capture', 'desk', 'moving_desk')
+SIZES = (100, 128)  # of the desk's
+
+
+@dataclass(frozen=True)
+class Box:
+    """The cube of the world that becomes [-1, 1]^3."""
+
+    center: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    half: float = 1.0  # of its side
+    downscale: int = 1  # 4 reads a capture's `images_4`
+
+
+def photographs(
+    name: str, split: str, *, path: str = '', image_size: int = 0, box: Box | None = None
+) -> Frames:
+    """'train' or 'test' of 'desk', 'moving_desk' (`data.tabletop.stored`), or of a 'capture': what
+    `captures.read` finds at `path`."""
+    choose(name, NAMES, 'config.data.name')
+    box = box or Box()
+    if name == 'capture':
+        if not path:
+            raise UserError("data 'capture' needs data.path, the folder of the photographs")
+        into = np.diag([1 / box.half] * 3 + [1.0])
+        into[:3, 3] = -np.asarray(box.center) / box.half
+        return frames(moved(read(path, box.downscale), into), split)
+    size = image_size or SIZES[0]
+    if size not in SIZES[: 1 if name == 'moving_desk' else None]:
+        raise UserError(f'image_size of {name!r} is {size}, but the desk is made at {SIZES}')
+    found = arrays(stored('dynamic' if name == 'moving_desk' else str(size), split))
+    return Frames(cameras(found), found['image'], times=jnp.asarray(found['time']))
