@@ -9,4 +9,6 @@ def few_of(config) -> list[str]:
         few += [f'--config.sampler.{flag}' for flag in ('steps=4', 'count=40', 'scales=()')]
     if 'count' in config.get('judged', {}):
         few += ['--config.judged.count=40']
+    if config.experiment == 'radiance':
+        few += ['--config.viewed.frames=2']
     return few

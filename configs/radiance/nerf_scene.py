@@ -1,0 +1,21 @@
+"""Views of a desk with toys, learned from 100 photographs by the network of NeRF, small.
+
+python -m experiments.main --config=configs/radiance/nerf_scene.py --workdir=runs/nerf_scene
+"""
+
+import ml_collections
+
+
+def get_config():
+    config = ml_collections.ConfigDict()
+    config.experiment = 'radiance'
+    config.data = {'name': 'desk', 'image_size': 100}
+    config.box = {'center': (0.0, 0.0, 0.0), 'half': 1.0, 'downscale': 1}
+    config.field = {'name': 'nerf', 'depth': 4, 'width': 64, 'skip': 2, 'view_width': 32}
+    config.renderer = {'name': 'hierarchical', 'coarse': 32, 'fine': 32}
+    config.proposals = ()
+    config.objective = {'color': 'squared', 'background': 'white', 'distortion': 0.0}
+    config.viewed = {'chunk': 4096, 'frames': 24}
+    config.optim = {'name': 'adam', 'lr': 2e-3, 'schedule': 'cosine'}
+    config.train = {'steps': 3000, 'batch_size': 512, 'eval_every': 500, 'ema': 0.95}
+    return config

@@ -1,0 +1,29 @@
+"""Views of a desk with toys, learned from 100 photographs by a hash grid (Instant-NGP).
+
+python -m experiments.main --config=configs/radiance/ngp_scene.py --workdir=runs/ngp_scene
+"""
+
+import ml_collections
+
+
+def get_config():
+    config = ml_collections.ConfigDict()
+    config.experiment = 'radiance'
+    config.data = {'name': 'desk', 'image_size': 100}
+    config.box = {'center': (0.0, 0.0, 0.0), 'half': 1.0, 'downscale': 1}
+    config.field = {
+        'name': 'ngp',
+        'levels': 8,
+        'rows': 2**15,
+        'features': 4,
+        'growth': 1.5,
+        'widths': (32,),
+        'color_widths': (32, 32),
+    }
+    config.renderer = {'name': 'skipping', 'steps': 192, 'per_ray': 24.0, 'cells': 48}
+    config.proposals = ()
+    config.objective = {'color': 'squared', 'background': 'random', 'distortion': 0.0}
+    config.viewed = {'chunk': 4096, 'frames': 24}
+    config.optim = {'name': 'adam', 'lr': 1e-2, 'schedule': 'cosine', 'beta2': 0.99, 'eps': 1e-15}
+    config.train = {'steps': 2000, 'batch_size': 2048, 'eval_every': 500, 'ema': 0.95}
+    return config

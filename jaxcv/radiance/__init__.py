@@ -1,0 +1,1 @@
+"""Radiance fields: samples along rays, fields that answer for them, volume rendering."""

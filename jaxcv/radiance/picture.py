@@ -1,0 +1,50 @@
+"""Whole pictures, some rays at a time."""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcv.cameras import Camera, Rays, rays
+from jaxcv.radiance.chunks import by_chunks
+from jaxcv.radiance.volume import Rendered, over, unit
+
+T = TypeVar('T')
+
+
+class Picture(NamedTuple):
+    """What cameras see; *p is [h w], behind the cameras' axes, or the rays of a chunk."""
+
+    color: Float[Array, '*p 3']
+    opacity: Float[Array, '*p']
+    depth: Float[Array, '*p']  # along the ray, not z
+    normals: Float[Array, '*p 3']  # of unit length in the world, or 0
+
+
+def picture(render: Callable[[Rays], T], camera: Camera, chunk: int = 4096) -> T:
+    """What `render` makes of the rays through all pixels of a camera, or of cameras one by one.
+
+    `render` gives a pytree of [n ...], such as a `Picture`, for a chunk of n rays; the result has
+    [*b h w ...]. No more than `chunk` rays and what comes of them are in memory at a time.
+    """
+    if camera.pose.ndim > 2:
+        return jax.lax.map(lambda one: picture(render, one, chunk), camera)
+
+    def seen(index):
+        pixels = jnp.stack([index % camera.width, index // camera.width], axis=-1)
+        return render(rays(camera, pixels + 0.5))
+
+    found = by_chunks(seen, jnp.arange(camera.height * camera.width), chunk)
+    return jax.tree.map(lambda x: x.reshape(camera.height, camera.width, *x.shape[1:]), found)
+
+
+def shown(
+    rendered: Rendered, background: Float[Array, '*r 3'] | Float[Array, '3'] | None = None
+) -> Picture:
+    """Of rays whose values are colors, then normals, and not composited yet."""
+    color, normals = rendered.values[..., :3], rendered.values[..., 3:6]
+    if background is not None:
+        color = over(color, rendered.opacity, background)
+    return Picture(color, rendered.opacity, rendered.depth, unit(normals))
