@@ -1,0 +1,17 @@
+"""Gaussian splatting: scenes of Gaussians drawn on the screen (Kerbl et al. 2023).
+
+splats      what is drawn; `activated` makes it from the unconstrained `Gaussians` that are trained
+covariance  shapes from rotations and scales
+projection  Gaussians on the screen
+tiles       who touches which tile, front to back, under one capacity
+blend       colors of pixels, and the exact gradient
+rasterize   all of that
+files       scenes of other programs
+"""
+
+from jaxcv.splat.gaussians import Gaussians
+from jaxcv.splat.projection import Projected, project
+from jaxcv.splat.rasterize import Rendering, rasterize
+from jaxcv.splat.splats import Splats, activated
+
+__all__ = ['Gaussians', 'Projected', 'Rendering', 'Splats', 'activated', 'project', 'rasterize']

@@ -1,0 +1,85 @@
+"""Splats and a camera to images."""
+
+import math
+from typing import NamedTuple
+
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxcv.cameras.camera import Camera
+from jaxcv.splat.blend import Screen, blend
+from jaxcv.splat.projection import project
+from jaxcv.splat.splats import Splats, shaded
+from jaxcv.splat.tiles import SIZE, Grid, intersect, radii
+
+
+class Rendering(NamedTuple):
+    """Images of the cameras *b.
+
+    color     in front of the background
+    alpha     how much of the background is hidden
+    depth     accumulated: the sum of weight times z in the camera
+    expected  depth / alpha, the mean depth of what is seen; 0 where nothing is
+    radii     of the splats, in pixels along x and y: half the box in which they are drawn; 0: not
+              seen
+    overflow  by how much the capacity is too small, at least; unless 0, splats are missing
+    """
+
+    color: Float[Array, '*b height width c']
+    alpha: Float[Array, '*b height width']
+    depth: Float[Array, '*b height width']
+    expected: Float[Array, '*b height width']
+    radii: Float[Array, '*b n 2']
+    overflow: Int[Array, '*b']
+
+
+def rasterize(
+    splats: Splats,
+    camera: Camera,
+    *,
+    capacity: int,
+    background: float | Float[Array, 'c'] = 0.0,
+    near: float = 0.01,
+    far: float = 1e10,
+    antialiased: bool = False,
+    shift: Float[Array, '*b n 2'] | None = None,
+) -> Rendering:
+    """What cameras, one after the other, see of splats.
+
+    Differentiable in splats, background and all of the camera but its size; where alpha or the
+    order of depths jumps, the gradient is that of one side.
+
+    capacity    room for pairs of a splat and a tile of 8x8 pixels that it touches: while
+                `overflow` is not 0, take the next power of two
+    near, far   depths between which splats are seen
+    antialiased splats thinner than a pixel fade (Yu et al. 2024)
+    shift       in pixels, added to the projected means. The gradient with respect to zeros is what
+                the densification of 3DGS takes the norm of (times half the image's size, there)
+    """
+
+    def see(camera, shift):
+        return _rasterize(splats, camera, capacity, background, near, far, antialiased, shift)
+
+    lead = camera.pose.shape[:-2]
+    if not lead:
+        return see(camera, shift)
+    count = math.prod(lead)
+    flat = jax.tree.map(lambda x: x.reshape(count, *x.shape[len(lead) :]), (camera, shift))
+    found = jax.lax.map(lambda one: see(*one), flat)
+    return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), found)
+
+
+def _rasterize(splats, camera, capacity, background, near, far, antialiased, shift):
+    seen = project(splats, camera, near=near, far=far, antialiased=antialiased)
+    if shift is not None:
+        seen = seen._replace(means=seen.means + shift)
+    grid = Grid(camera.width, camera.height, SIZE)
+    lists = intersect(seen, grid, capacity)
+    features = jnp.concatenate([shaded(splats, camera), seen.depths[:, None]], axis=-1)
+    screen = Screen(seen.means, seen.roots, seen.opacities, features)
+    features, alpha = blend(screen, lists, grid)
+    color, depth = features[..., :-1], features[..., -1]
+    color = color + (1 - alpha)[..., None] * background
+    expected = depth / jnp.where(alpha > 0, alpha, 1)
+    return Rendering(color, alpha, depth, expected, radii(seen), lists.overflow)
