@@ -62,6 +62,7 @@ class Viewed:
     chunk: int = 4096  # rays at once
     background: float = 1.0
     frames: int = 24  # of the video; 0: none
+    judged: int = 0  # test views that are scored; 0: all
 
 
 class View(NamedTuple):
@@ -193,7 +194,7 @@ def looker(renderer, viewed):
 
 def evaluation(look, frames, viewed):
     """Means over the test views."""
-    truth = composited(frames.images, viewed)
+    truth = composited(frames.images[: viewed.judged or None], viewed)
     judge = jax.jit(lambda x, y: {'psnr': psnr(x, y)[0], 'ssim': ssim(x, y)[0]})
 
     def evaluate(state, key):

@@ -10,5 +10,5 @@ def few_of(config) -> list[str]:
     if 'count' in config.get('judged', {}):
         few += ['--config.judged.count=40']
     if config.experiment == 'radiance':
-        few += ['--config.viewed.frames=2']
+        few += ['--config.viewed.frames=2', '--config.viewed.judged=2']
     return few

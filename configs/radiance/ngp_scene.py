@@ -32,7 +32,7 @@ def get_config():
     config.renderer = {'name': 'skipping', 'steps': 192, 'per_ray': 24.0, 'cells': 48}
     config.proposals = ()
     config.objective = {'color': 'squared', 'background': 'random', 'distortion': 0.0}
-    config.viewed = {'chunk': 4096, 'frames': 24}
+    config.viewed = {'chunk': 4096, 'frames': 24, 'judged': 0}
     config.optim = {'name': 'adam', 'lr': 1e-2, 'schedule': 'cosine', 'beta2': 0.99, 'eps': 1e-15}
     config.train = {'steps': 2000, 'batch_size': 2048, 'eval_every': 500, 'ema': 0.95}
     return config
