@@ -34,13 +34,18 @@ def index() -> Int[Array, ''] | int:
 
 
 def mean(tree: PyTree) -> PyTree:
-    """Mean over shards (each shard holds equally many samples). What is not floating-point has no
-    mean, and must be the same on all of them."""
+    """Mean over shards (each shard holds equally many samples)."""
+    return jax.lax.pmean(tree, DATA) if mapped() else tree
+
+
+def agreed(tree: PyTree) -> PyTree:
+    """The mean over shards of floating-point arrays; integers and booleans, of which there is none,
+    must be the same on all shards."""
     if not mapped():
         return tree
     leaves, structure = jax.tree.flatten(tree)
     places = [i for i, x in enumerate(leaves) if jnp.issubdtype(x.dtype, jnp.floating)]
-    for i, x in zip(places, jax.lax.pmean([leaves[i] for i in places], DATA), strict=True):
+    for i, x in zip(places, mean([leaves[i] for i in places]), strict=True):
         leaves[i] = x
     return jax.tree.unflatten(structure, leaves)
 

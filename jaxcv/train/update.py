@@ -121,7 +121,7 @@ def update(
             parts = jax.tree.map(lambda x: parts_of(x, accumulate), (batch, keys))
             aux, (metrics, grads) = _scan_mean(micro, state.aux, parts, accumulate)
 
-        grads, aux, metrics = across.mean((grads, aux, metrics))
+        (grads, metrics), aux = across.mean((grads, metrics)), across.agreed(aux)
         updates, opt = optimizer.update(grads, state.opt, trainable)
         params = _merge(optax.apply_updates(trainable, updates), fixed)
         average = state.average.add(params, ema) if ema else None

@@ -36,6 +36,23 @@ def test_shards_see_what_the_whole_sees():
         np.testing.assert_allclose(total, X.sum())
 
 
+def test_what_has_no_mean_is_agreed_upon():
+    """And one key is chosen for all."""
+
+    def draw(x, keys):
+        state = {'grid': x.mean(0), 'seen': jnp.arange(3) > 1, 'step': jnp.int32(7)}
+        return across.agreed(state), jax.random.key_data(across.first_key(keys))
+
+    keys = jax.random.split(jax.random.key(0), 8)
+    for count in (1, 4):
+        mapped = jax.pmap(draw, across.DATA, devices=jax.devices()[:count], out_axes=None)
+        state, key = mapped(X.reshape(count, -1, 3), keys.reshape(count, -1))
+        np.testing.assert_allclose(state['grid'], X.mean(0), rtol=1e-6)
+        np.testing.assert_array_equal(state['seen'], [False, False, True])
+        assert state['step'] == 7 and state['step'].dtype == jnp.int32
+        np.testing.assert_array_equal(key, jax.random.key_data(keys[0]))
+
+
 def test_split_divides_under_a_mesh_and_is_nothing_without():
     mesh = Mesh(np.array(jax.devices()), (across.DATA,))
     with jax.set_mesh(mesh):
