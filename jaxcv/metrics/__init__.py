@@ -12,7 +12,7 @@ from jaxcv.metrics.kernel import KernelDistance, discrepancy, kernel_distance
 from jaxcv.metrics.moments import Moments, merged, moments
 from jaxcv.metrics.neighbors import Overlap, overlap, radii
 from jaxcv.metrics.pairs import decibels, psnr
-from jaxcv.metrics.ssim import ssim
+from jaxcv.metrics.structure import ssim
 
 __all__ = [
     'Gaussian',

@@ -7,7 +7,7 @@ from jax import numpy as jnp
 from skimage.metrics import structural_similarity
 
 from jaxcv.errors import UserError
-from jaxcv.metrics import ssim as measure
+from jaxcv.metrics import structure as measure
 
 ssim = jax.jit(measure.ssim, static_argnames='span')
 
