@@ -17,17 +17,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax import numpy as jnp
-from jaxtyping import Array, Float
 
 from jaxcv import data
-from jaxcv.cameras import Camera, Rays, orbit, rays
+from jaxcv.cameras import Camera, Rays, orbit, pixel_centers, rays
 from jaxcv.data.captures.photographs import Box, photographs
 from jaxcv.errors import choose, construct
 from jaxcv.metrics import psnr, ssim
 from jaxcv.ops import across
 from jaxcv.radiance import fields, losses, renderers, volume
 from jaxcv.radiance.fields import Condition
-from jaxcv.radiance.picture import picture
+from jaxcv.radiance.picture import picture, shown
 from jaxcv.train import Experiment, Optim
 from jaxcv.train.config import settings
 from jaxcv.train.training import train_step
@@ -60,17 +59,8 @@ class Viewed:
     """`config.viewed`: how pictures are rendered."""
 
     chunk: int = 4096  # rays at once
-    background: float = 1.0
     frames: int = 24  # of the video; 0: none
     judged: int = 0  # test views that are scored; 0: all
-
-
-class View(NamedTuple):
-    """What a camera sees."""
-
-    color: Float[Array, 'h w 3']
-    opacity: Float[Array, 'h w']
-    depth: Float[Array, 'h w']  # along the ray
 
 
 class Scene(NamedTuple):
@@ -88,19 +78,18 @@ def build(config) -> Experiment:
     choose(objective.color, PHOTOMETRIC, 'config.objective.color')
     viewed = construct(Viewed, config.viewed.to_dict(), 'config.viewed')
     box, where = construct(Box, config.box.to_dict(), 'config.box'), config.data
-    known, held_out = (
-        photographs(where.name, split, path=where.path, image_size=where.image_size, box=box)
-        for split in ('train', 'test')
-    )
+    known, held_out = photographs(where.name, path=where.path, image_size=where.image_size, box=box)
     renderer = named(config)
     training = train_step(lesson(renderer, known, objective), train, optim)
-    look = looker(renderer, viewed)
+    # In pictures, where nothing is random.
+    behind = jnp.full(3, 0.0 if objective.background == 'black' else 1.0)
+    look = looker(renderer, viewed.chunk, behind)
     return Experiment(
         init=lambda key: training.init(*renderer.init(key)),
         step=training.step,
         batches=data.batches(pixels(known), train.batch_size),
-        evaluate=evaluation(look, held_out, viewed),
-        show=exhibition(look, held_out, viewed),
+        evaluate=evaluation(look, held_out, behind, viewed.judged),
+        show=exhibition(look, held_out, behind, viewed.frames),
         export=lambda state: Scene(renderer, state.eval_params(), state.aux, known.cameras),
     )
 
@@ -171,46 +160,45 @@ def lesson(renderer, frames, objective):
 def located(place, cameras):
     """(photograph, pixel center) of places in all photographs, row by row."""
     area = cameras.width * cameras.height
-    frame, rest = place // area, place % area
-    return frame, jnp.stack([rest % cameras.width, rest // cameras.width], axis=-1) + 0.5
+    return place // area, pixel_centers(place % area, cameras.width)
 
 
-def looker(renderer, viewed):
-    """(params, aux, one camera, its time) -> View."""
+def looker(renderer, chunk, behind):
+    """(params, aux, one camera, its time) -> `picture.Picture`."""
 
     def render(params, aux, time, seen: Rays):
         seen = across.split(seen)
         told = Condition(jnp.broadcast_to(time, len(seen.origins)))
         rendered = renderer.render(params, aux, seen, told, None).rendered
-        color = volume.over(rendered.values, rendered.opacity, jnp.full(3, viewed.background))
-        return across.whole(View(color, rendered.opacity, rendered.depth))
+        return across.whole(shown(rendered, behind))
 
     @jax.jit
     def look(params, aux, camera, time):
-        return picture(partial(render, params, aux, time), camera, viewed.chunk)
+        return picture(partial(render, params, aux, time), camera, chunk)
 
     return look
 
 
-def evaluation(look, frames, viewed):
-    """Means over the test views."""
-    truth = composited(frames.images[: viewed.judged or None], viewed)
+def evaluation(look, frames, behind, judged):
+    """Means over the test views, or the first so many."""
+    count = judged or len(frames.images)
     judge = jax.jit(lambda x, y: {'psnr': psnr(x, y)[0], 'ssim': ssim(x, y)[0]})
 
     def evaluate(state, key):
         params, found = state.eval_params(), []
-        for i, image in enumerate(truth):
+        for i in range(count):
+            truth = composited(frames.images[i : i + 1], behind)
             seen = look(params, state.aux, frames.cameras[i], time_of(frames, i))
-            found.append(judge(jnp.clip(seen.color, 0, 1)[None], image[None]))
+            found.append(judge(jnp.clip(seen.color, 0, 1)[None], truth))
         return {name: np.mean([float(each[name]) for each in found]) for name in found[0]}
 
     return evaluate
 
 
-def exhibition(look, frames, viewed):
+def exhibition(look, frames, behind, length):
     """Test views beside the truth, with depth and error; a way around the scene."""
     count = min(VIEWS, len(frames.images))
-    truth = np.asarray(composited(frames.images[:count], viewed))
+    truth = np.asarray(composited(frames.images[:count], behind))
 
     def show(state, key) -> Mapping[str, Picture | Video]:
         params = state.eval_params()
@@ -225,10 +213,10 @@ def exhibition(look, frames, viewed):
         panels = np.concatenate([truth, color, depth, np.clip(4 * error, 0, 1)])
         words = 'Test views: photographs, rendered, depth, and 4 times the error'
         media = {'views': Picture(enlarge(grid(panels, count), SIDE), words)}
-        if viewed.frames:
-            path = orbit(frames.cameras[0], jnp.zeros(3), jnp.array(UP), viewed.frames)
-            times = jnp.linspace(0, 1, viewed.frames)
-            film = [look(params, state.aux, path[i], times[i]).color for i in range(viewed.frames)]
+        if length:
+            path = orbit(frames.cameras[0], jnp.zeros(3), jnp.array(UP), length)
+            times = jnp.linspace(0, 1, length)
+            film = [look(params, state.aux, path[i], times[i]).color for i in range(length)]
             film = to_uint8(np.stack(jax.device_get(film)).clip(0, 1))
             media['orbit'] = Video(film, 12, 'Around the scene')
         return media
@@ -236,8 +224,8 @@ def exhibition(look, frames, viewed):
     return show
 
 
-def composited(images, viewed):
-    return volume.composite(data.unit(jnp.asarray(rgba(images))), jnp.full(3, viewed.background))
+def composited(images, behind):
+    return volume.composite(data.unit(jnp.asarray(rgba(images))), behind)
 
 
 def time_of(frames, index):

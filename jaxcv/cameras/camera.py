@@ -91,8 +91,12 @@ def focal_length(angle: float | Float[Array, '*b'], size: int) -> Float[Array, '
 
 def pixel_grid(width: int, height: int) -> Float[Array, 'height width 2']:
     """The centers (x, y) of all pixels."""
-    x, y = jnp.arange(width, dtype=jnp.float32), jnp.arange(height, dtype=jnp.float32)
-    return jnp.stack(jnp.meshgrid(x + 0.5, y + 0.5), axis=-1)
+    return pixel_centers(jnp.arange(height * width), width).reshape(height, width, 2)
+
+
+def pixel_centers(places: Int[Array, '*n'], width: int) -> Float[Array, '*n 2']:
+    """The centers (x, y) of pixels by their place in the image, row by row."""
+    return jnp.stack([places % width, places // width], axis=-1) + jnp.float32(0.5)
 
 
 def refined(camera: Camera, twist: Float[Array, '*b 6']) -> Camera:

@@ -12,6 +12,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxcv.cameras.boxes import span
 from jaxcv.radiance import packed as packing
 from jaxcv.radiance.chunks import by_chunks
 from jaxcv.radiance.packed import Packed
@@ -110,11 +111,8 @@ def intersect(
     high: Float[Array, '3'],
 ) -> tuple[Float[Array, 'r'], Float[Array, 'r']]:
     """(near, far) of rays in a box, both >= 0; equal for rays that miss it."""
-    tiny = jnp.finfo(directions.dtype).tiny
-    slope = jnp.where(jnp.abs(directions) < tiny, tiny, directions)
-    first, second = (low - origins) / slope, (high - origins) / slope
-    near = jnp.maximum(jnp.minimum(first, second).max(axis=-1), 0.0)
-    return near, jnp.maximum(jnp.maximum(first, second).min(axis=-1), near)
+    near, far = span(origins, directions, low, high)
+    return near, jnp.maximum(far, near)
 
 
 def _lookup(occupancy, *points: Float[Array, '*n']):

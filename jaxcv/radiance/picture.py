@@ -7,7 +7,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcv.cameras import Camera, Rays, rays
+from jaxcv.cameras import Camera, Rays, pixel_centers, rays
 from jaxcv.radiance.chunks import by_chunks
 from jaxcv.radiance.volume import Rendered, over, unit
 
@@ -20,7 +20,7 @@ class Picture(NamedTuple):
     color: Float[Array, '*p 3']
     opacity: Float[Array, '*p']
     depth: Float[Array, '*p']  # along the ray, not z
-    normals: Float[Array, '*p 3']  # of unit length in the world, or 0
+    normals: Float[Array, '*p 3'] | None = None  # of unit length in the world, or 0
 
 
 def picture(render: Callable[[Rays], T], camera: Camera, chunk: int = 4096) -> T:
@@ -33,8 +33,7 @@ def picture(render: Callable[[Rays], T], camera: Camera, chunk: int = 4096) -> T
         return jax.lax.map(lambda one: picture(render, one, chunk), camera)
 
     def seen(index):
-        pixels = jnp.stack([index % camera.width, index // camera.width], axis=-1)
-        return render(rays(camera, pixels + 0.5))
+        return render(rays(camera, pixel_centers(index, camera.width)))
 
     found = by_chunks(seen, jnp.arange(camera.height * camera.width), chunk)
     return jax.tree.map(lambda x: x.reshape(camera.height, camera.width, *x.shape[1:]), found)
@@ -43,8 +42,9 @@ def picture(render: Callable[[Rays], T], camera: Camera, chunk: int = 4096) -> T
 def shown(
     rendered: Rendered, background: Float[Array, '*r 3'] | Float[Array, '3'] | None = None
 ) -> Picture:
-    """Of rays whose values are colors, then normals, and not composited yet."""
+    """Of rays whose values are colors, then perhaps normals, and not composited yet."""
     color, normals = rendered.values[..., :3], rendered.values[..., 3:6]
     if background is not None:
         color = over(color, rendered.opacity, background)
-    return Picture(color, rendered.opacity, rendered.depth, unit(normals))
+    normals = unit(normals) if normals.size else None
+    return Picture(color, rendered.opacity, rendered.depth, normals)

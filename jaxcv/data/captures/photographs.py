@@ -26,10 +26,10 @@ class Box:
 
 
 def photographs(
-    name: str, split: str, *, path: str = '', image_size: int = 0, box: Box | None = None
-) -> Frames:
-    """'train' or 'test' of 'desk', 'moving_desk' (`data.tabletop.stored`), or of a 'capture': what
-    `captures.read` finds at `path`."""
+    name: str, *, path: str = '', image_size: int = 0, box: Box | None = None
+) -> tuple[Frames, Frames]:
+    """For training and for testing: of 'desk', 'moving_desk' (`data.tabletop.stored`), or of a
+    'capture', what `captures.read` finds at `path`."""
     choose(name, NAMES, 'config.data.name')
     box = box or Box()
     if name == 'capture':
@@ -37,9 +37,15 @@ def photographs(
             raise UserError("data 'capture' needs data.path, the folder of the photographs")
         into = np.diag([1 / box.half] * 3 + [1.0])
         into[:3, 3] = -np.asarray(box.center) / box.half
-        return frames(moved(read(path, box.downscale), into), split)
+        capture = moved(read(path, box.downscale), into)
+        return frames(capture, 'train'), frames(capture, 'test')
     size = image_size or SIZES[0]
     if size not in SIZES[: 1 if name == 'moving_desk' else None]:
         raise UserError(f'image_size of {name!r} is {size}, but the desk is made at {SIZES}')
-    found = arrays(stored('dynamic' if name == 'moving_desk' else str(size), split))
+    scene = 'dynamic' if name == 'moving_desk' else str(size)
+    return _desk(scene, 'train'), _desk(scene, 'test')
+
+
+def _desk(scene, split):
+    found = arrays(stored(scene, split))
     return Frames(cameras(found), found['image'], times=jnp.asarray(found['time']))

@@ -7,9 +7,9 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxcv.cameras.boxes import span
 from jaxcv.cameras.rotations import normalized
 from jaxcv.data.tabletop.materials import encoded, pattern_value
-from jaxcv.data.tabletop.tracing import span
 from jaxcv.data.tabletop.world import Scene, bounds, distance, local, normals, owner
 
 SHADOW_STEPS = 48
@@ -76,7 +76,7 @@ def soft_shadow(
     """What part of the sun is seen from points off the surface, in [0, 1]; 0 where not active. By
     how closely the way there passes by something, compared with how far off that is (Quilez)."""
     toward = jnp.broadcast_to(light.toward, points.shape)
-    _, end = span(bounds(scene), points, toward)
+    _, end = span(points, toward, *bounds(scene))
 
     def going(state):
         *_, active, step = state

@@ -7,6 +7,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxcv.cameras.boxes import span
 from jaxcv.data.tabletop.chunks import CHUNK, by_chunks
 from jaxcv.data.tabletop.world import Scene, bounds, distance, gradient
 
@@ -31,7 +32,7 @@ def trace(
 ) -> Hit:
     """Of rays with unit directions that start outside. What they find lies within rounding of the
     surface, or within NEAR where they graze it. No gradient flows back through the loop."""
-    start, end = span(bounds(scene), origins, directions)
+    start, end = span(origins, directions, *bounds(scene))
     march = partial(_march, scene)
 
     def going(state):
@@ -75,15 +76,3 @@ def _polished(scene, found, origins, directions, length):
     toward = (gradient(scene, points) * directions).sum(-1)
     length = length - distance(scene, points) / jnp.minimum(toward, -0.1)  # not far where it grazes
     return (jnp.where(found, length, 0),)
-
-
-def span(
-    box: tuple[Float[Array, '3'], Float[Array, '3']],
-    origins: Float[Array, 'n 3'],
-    directions: Float[Array, 'n 3'],
-) -> tuple[Float[Array, 'n'], Float[Array, 'n']]:
-    """Lengths at which rays enter and leave a box, the first at least 0; a ray misses the box
-    unless start < end."""
-    slope = jnp.where(jnp.abs(directions) < 1e-9, 1e-9, directions)
-    low, high = ((corner - origins) / slope for corner in box)
-    return jnp.maximum(jnp.minimum(low, high).max(-1), 0), jnp.maximum(low, high).min(-1)

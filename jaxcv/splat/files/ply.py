@@ -12,7 +12,7 @@ from numpy.lib.recfunctions import structured_to_unstructured
 
 from jaxcv.errors import UserError
 from jaxcv.interop import ply
-from jaxcv.splat.files.record import DEGREES, checked, degree, some
+from jaxcv.splat.files.record import SIZES, checked, some
 from jaxcv.splat.gaussians import Gaussians
 
 NORMALS = ['nx', 'ny', 'nz']
@@ -31,8 +31,8 @@ def read_ply(path: str | Path) -> Gaussians:
     known = [*BEFORE, *rest, *AFTER]
     missing = [name for name in known if name not in names and name not in NORMALS]
     extra = [name for name in names if name not in known]
-    if missing or extra or degree(len(rest) // 3 + 1) not in DEGREES or len(rest) % 3:
-        counts = ', '.join(str(3 * (d + 1) ** 2 - 3) for d in DEGREES)
+    if missing or extra or len(rest) // 3 + 1 not in SIZES or len(rest) % 3:
+        counts = ', '.join(str(3 * size - 3) for size in SIZES)
         raise UserError(
             f'{path} is no 3DGS file: missing {", ".join(missing) or "nothing"}, '
             f'unknown {", ".join(extra) or "nothing"}, {len(rest)} of f_rest (of {counts})'

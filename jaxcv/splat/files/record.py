@@ -1,14 +1,14 @@
 """What the formats have in common: which records can be written, and opacities as bytes."""
 
-from math import isqrt
 from pathlib import Path
 
 import numpy as np
 
 from jaxcv.errors import UserError
+from jaxcv.ops import sh
 from jaxcv.splat.gaussians import Gaussians
 
-DEGREES = range(5)
+SIZES = tuple(sh.size(degree) for degree in range(sh.DEGREES + 1))  # coefficients
 
 
 def checked(path: str | Path, gaussians: Gaussians) -> Gaussians:
@@ -16,10 +16,10 @@ def checked(path: str | Path, gaussians: Gaussians) -> Gaussians:
     found = Gaussians(*(np.asarray(x, np.float32) for x in gaussians))
     count, coefficients = found.sh.shape[:2]
     some(path, count)
-    if degree(coefficients) not in DEGREES:
+    if coefficients not in SIZES:
         raise UserError(
             f'{path}: the Gaussians have {coefficients} coefficients of spherical harmonics, but '
-            f'must have {", ".join(str((d + 1) ** 2) for d in DEGREES)}'
+            f'must have {", ".join(map(str, SIZES))}'
         )
     shapes = Gaussians((count, 3), (count, 3), (count, 4), (count,), (count, coefficients, 3))
     for name, values, shape in zip(found._fields, found, shapes, strict=True):
@@ -34,12 +34,6 @@ def some(path: str | Path, count: int) -> None:
     """Whether there is a Gaussian."""
     if not count:
         raise UserError(f'{path}: there are no Gaussians, but a scene has at least one')
-
-
-def degree(coefficients: int) -> int | None:
-    """Of spherical harmonics with so many coefficients; None: there is no such degree."""
-    root = isqrt(coefficients)
-    return root - 1 if root * root == coefficients else None
 
 
 def file_bytes(path: str | Path) -> bytes:

@@ -4,17 +4,16 @@ Three float32 of position, three of scale (not its log), 4 bytes of color and op
 unit quaternion wxyz, 128 q + 128. Colors lie in [0, 1]; spherical harmonics have degree 0.
 """
 
-from math import pi, sqrt
 from pathlib import Path
 
 import numpy as np
 
 from jaxcv.errors import UserError
+from jaxcv.ops.sh import CONSTANT
 from jaxcv.splat.files.record import checked, file_bytes, opacity_bytes, opacity_logits, some
 from jaxcv.splat.gaussians import Gaussians
 
 ROW = np.dtype([('mean', '<f4', 3), ('scale', '<f4', 3), ('rgba', 'u1', 4), ('rotation', 'u1', 4)])
-CONSTANT = 1 / sqrt(4 * pi)  # the spherical harmonic of degree 0
 
 
 def read_splat(path: str | Path) -> Gaussians:

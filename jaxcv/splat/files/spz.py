@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from jaxcv.errors import UserError
+from jaxcv.ops.sh import DEGREES, degree
 from jaxcv.splat.files.record import (
-    DEGREES,
     checked,
-    degree,
     file_bytes,
     opacity_bytes,
     opacity_logits,
@@ -44,7 +43,7 @@ def read_spz(path: str | Path) -> Gaussians:
         magic, version, count, top, fraction_bits, flags, _ = HEADER.unpack_from(data)
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise UserError(f'{path} is truncated or no SPZ file: {error}') from error
-    if magic != MAGIC or version not in (2, 3) or top not in DEGREES or flags & EXTENDED:
+    if magic != MAGIC or version not in (2, 3) or top > DEGREES or flags & EXTENDED:
         raise UserError(
             f'{path} has magic number {magic:#x}, version {version}, degree {top}, flags {flags}, '
             f'but only {MAGIC:#x}, versions 2 and 3, degrees 0 to 4 without extensions are read'
