@@ -1,14 +1,21 @@
 """What makes the run of any config short."""
 
+import os
+
+# What computes little is not worth optimizing.
+QUICK = {**os.environ, 'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
+
 
 def few_of(config) -> list[str]:
-    """Flags: little training of what it needs, few pictures drawn in few steps."""
+    """Flags: small batches, little training of what it needs, few pictures drawn in few steps."""
     needs = [f'--config.needs.{need}.overrides.train' for need in config.needs]
     few = [f'{need}.{flag}' for need in needs for flag in ('steps=3', 'show_every=-1')]
+    if 'data' in config:
+        few += [f'--config.train.batch_size={min(config.train.batch_size, 8)}']
     if config.experiment == 'diffusion':
-        few += [f'--config.sampler.{flag}' for flag in ('steps=4', 'count=40', 'scales=()')]
+        few += [f'--config.sampler.{flag}' for flag in ('steps=2', 'count=20', 'scales=()')]
     if 'count' in config.get('judged', {}):
-        few += ['--config.judged.count=40']
+        few += ['--config.judged.count=20']
     if config.experiment == 'radiance':
         few += ['--config.viewed.frames=2', '--config.viewed.judged=2']
     return few

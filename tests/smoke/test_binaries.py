@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from few import few_of
+from few import QUICK, few_of
 
 from jaxcv.train.config import available, load
 
@@ -60,7 +60,9 @@ FEW = ('--config.train.steps=3', '--config.train.log_every=1', '--config.train.e
 
 
 def command(*words, cwd=ROOT, code=0):
-    done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, *words], cwd=cwd, env=QUICK, capture_output=True, text=True
+    )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from few import few_of
+from few import QUICK, few_of
 
 from jaxcv.train.config import load
 
@@ -40,7 +40,7 @@ def test_every_command_runs(tmp_path, needs):
         if words[1] == 'experiments.main':
             extra.append(f'--needs={needs}')
         done = subprocess.run(
-            [sys.executable, *words, *extra], cwd=ROOT, capture_output=True, text=True
+            [sys.executable, *words, *extra], cwd=ROOT, env=QUICK, capture_output=True, text=True
         )
         assert done.returncode == 0, command + done.stdout + done.stderr
     assert (tmp_path / 'sweep' / 'sweep.md').exists()
