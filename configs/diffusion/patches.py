@@ -27,7 +27,7 @@ def get_config():
         'head_width': 24,
     }
     config.objective = {'name': 'eps', 'learned_variance': True}
-    config.sampler = {'name': 'ddim', 'steps': 50, 'spacing': 'trailing', 'count': 512}
+    config.sampler = {'name': 'ddim', 'steps': 25, 'spacing': 'trailing', 'count': 256}
     config.optim = {'name': 'adamw', 'lr': 1e-3, 'schedule': 'constant', 'warmup': 100}
-    config.train = {'steps': 3000, 'batch_size': 32, 'ema': 0.995, 'eval_every': 1000}
+    config.train = {'steps': 2000, 'batch_size': 32, 'ema': 0.995, 'eval_every': 1000}
     return config
