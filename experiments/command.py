@@ -4,6 +4,8 @@ turned into exit codes."""
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -45,6 +47,18 @@ def config_file() -> str:
     if not flags.FLAGS.config:
         raise UserError(f'--config is missing; choose one of\n  {choices()}')
     return flags.FLAGS.config
+
+
+def trained(config, workdir: Path) -> Any:
+    """What the run in `workdir` exports, which is finished first."""
+    import experiments
+    from jaxcv.train import run
+
+    experiment = experiments.build(config, workdir.absolute().parent / 'needs', devices='auto')
+    result = run(experiment, config, workdir, devices='auto')
+    if not result.fresh:
+        print(f'{workdir} was finished before, at step {result.step:,}')
+    return experiment.export(result.state) if experiment.export else None
 
 
 def assignments(overrides: Sequence[str]) -> dict[str, str]:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from absl import flags
 
-import experiments
 from experiments import command
 from jaxcv import data
 from jaxcv.autoencoder.encodings import encodings
@@ -22,7 +21,7 @@ from jaxcv.autoencoder.stage import Stage
 from jaxcv.data import encoded
 from jaxcv.errors import UserError
 from jaxcv.train import config as configs
-from jaxcv.train import machine, run
+from jaxcv.train import machine
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('config', '', 'Config file of an autoencoder, FILE[:variant].')
@@ -54,11 +53,7 @@ def main(argv):
 
 def trained(config, workdir: Path) -> Stage:
     """The autoencoder of the run in `workdir`, which is finished first."""
-    experiment = experiments.build(config, workdir.absolute().parent / 'needs', devices='auto')
-    result = run(experiment, config, workdir, devices='auto')
-    if not result.fresh:
-        print(f'{workdir} was finished before, at step {result.step:,}')
-    stage = experiment.export(result.state) if experiment.export else None
+    stage = command.trained(config, workdir)
     if not isinstance(stage, Stage):
         raise UserError(f'config.experiment is {config.experiment!r}, which is no autoencoder')
     return stage

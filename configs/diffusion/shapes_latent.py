@@ -2,7 +2,13 @@
 
     python -m experiments.main --config=configs/diffusion/shapes_latent.py --workdir=runs/latent
 
-For a GPU; here it was run for a few steps only.
+About .6 seconds a step on 2 cores, beside the 2 minutes an evaluation takes. Its first 2,000 steps
+were run here, in which blots become objects with straight edges:
+
+| step | Frechet distance | without the average | recognized, of 80% of real scenes |
+|---|---|---|---|
+| 1,000 | 1.15 | 1.62 | 22% |
+| 2,000 | .78 | .88 | 28% |
 
 The autoencoder (`configs/autoencoder/shapes.py`) is trained first if it is missing. Every step
 encodes its pictures; to encode them once, write their latents and name them:

@@ -2,7 +2,7 @@
 truth."""
 
 from jaxcv.surfaces.comparison import Comparison, chamfer, compare, distances, nearest
-from jaxcv.surfaces.files import write, write_glb, write_obj, write_ply
+from jaxcv.surfaces.files import FORMATS, write, write_glb, write_obj, write_ply
 from jaxcv.surfaces.fusion import Volume, empty, fused, surface
 from jaxcv.surfaces.isosurface import evaluated, extract, marching_cubes, sampled
 from jaxcv.surfaces.mesh import (
@@ -15,6 +15,7 @@ from jaxcv.surfaces.mesh import (
 )
 
 __all__ = [
+    'FORMATS',
     'Comparison',
     'Mesh',
     'Sample',

@@ -12,12 +12,13 @@ from jaxcv.surfaces.mesh import Mesh
 
 FLOAT, UINT = 5126, 5125  # glTF's types of numbers
 VERTICES, INDICES = 34962, 34963  # glTF's kinds of buffers
+FORMATS = ('.ply', '.obj', '.glb')
 
 
 def write(path: str | Path, mesh: Mesh) -> None:
     """Writes a mesh in the format that the suffix names: .ply, .obj or .glb."""
-    writers = {'.ply': write_ply, '.obj': write_obj, '.glb': write_glb}
-    writers[choose(Path(path).suffix.lower(), writers, f'the suffix of {path}')](path, mesh)
+    writers = dict(zip(FORMATS, (write_ply, write_obj, write_glb), strict=True))
+    writers[choose(Path(path).suffix.lower(), FORMATS, f'the suffix of {path}')](path, mesh)
 
 
 def write_ply(path: str | Path, mesh: Mesh) -> None:

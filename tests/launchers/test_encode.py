@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -13,7 +12,6 @@ from jax import numpy as jnp
 from jaxcv import data
 from jaxcv.data import encoded
 from jaxcv.errors import UserError
-from jaxcv.train import Experiment
 from jaxcv.train.config import load, override
 
 TINY = {
@@ -85,11 +83,7 @@ def test_the_same_run_encodes_it_again(encode, config, made):
 
 
 def test_an_autoencoder_is_needed(encode, config, tmp_path, monkeypatch):
-    other = Experiment(init=None, step=None, export=lambda state: 'a classifier')
-    monkeypatch.setattr(encode.experiments, 'build', lambda *arguments, **options: other)
-    monkeypatch.setattr(
-        encode, 'run', lambda *arguments, **options: SimpleNamespace(state=0, fresh=True)
-    )
+    monkeypatch.setattr(encode.command, 'trained', lambda *arguments: 'a classifier')
     with pytest.raises(UserError, match='which is no autoencoder'):
         encode.trained(config, tmp_path)
 
