@@ -57,6 +57,8 @@ ORACLES = [
     'plyfile==1.1.5',
     'pycolmap==4.2.0',
     'trimesh==5.2.0',
+    'PySide6_WebEngine==6.12.0.140',  # Chromium, which shows the pages of splats
+    'quickjs==1.19.4',
 ]
 
 setup(
@@ -66,6 +68,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.11',
     packages=find_packages(include=['jaxcv', 'jaxcv.*', 'experiments', 'experiments.*']),
+    package_data={'jaxcv.splat.viewer': ['assets/*']},
     install_requires=REQUIRED,
     extras_require={'rl': RL, 'test': TEST, 'oracles': ORACLES},
 )
