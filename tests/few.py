@@ -18,4 +18,9 @@ def few_of(config) -> list[str]:
         few += ['--config.judged.count=20']
     if config.experiment == 'radiance':
         few += ['--config.viewed.frames=2', '--config.viewed.judged=2']
+    if config.experiment == 'splat':
+        few += ['--config.viewed.frames=2', '--config.viewed.judged=2']
+        if config.data.name == 'capture':
+            few += ['--config.data.name=desk', '--config.initial.name=hull']
+        few += ['--config.initial.count=500']
     return few

@@ -55,6 +55,11 @@ def sum(tree: PyTree) -> PyTree:
     return jax.lax.psum(tree, DATA) if mapped() else tree
 
 
+def max(tree: PyTree) -> PyTree:
+    """The largest of all shards."""
+    return jax.lax.pmax(tree, DATA) if mapped() else tree
+
+
 def slots(local: int) -> Int[Array, 'local']:
     """Positions in the global batch of this shard's `local` samples."""
     return index() * local + jnp.arange(local)

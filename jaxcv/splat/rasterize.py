@@ -22,7 +22,8 @@ class Rendering(NamedTuple):
     depth     accumulated: the sum of weight times z in the camera
     expected  depth / alpha, the mean depth of what is seen; 0 where nothing is
     radii     of the splats, in pixels along x and y: half the box in which they are drawn; 0: not
-              seen
+              seen, or beside the image
+    pairs     of a splat and a tile: what the capacity has to hold; if it does not, at least
     overflow  by how much the capacity is too small, at least; unless 0, splats are missing
     """
 
@@ -31,6 +32,7 @@ class Rendering(NamedTuple):
     depth: Float[Array, '*b height width']
     expected: Float[Array, '*b height width']
     radii: Float[Array, '*b n 2']
+    pairs: Int[Array, '*b']
     overflow: Int[Array, '*b']
 
 
@@ -82,4 +84,12 @@ def _rasterize(splats, camera, capacity, background, near, far, antialiased, shi
     color, depth = features[..., :-1], features[..., -1]
     color = color + (1 - alpha)[..., None] * background
     expected = depth / jnp.where(alpha > 0, alpha, 1)
-    return Rendering(color, alpha, depth, expected, radii(seen), lists.overflow)
+    box = _within(radii(seen), seen.means, camera)
+    return Rendering(color, alpha, depth, expected, box, lists.pairs, lists.overflow)
+
+
+def _within(box, means, camera):
+    """0 for boxes beside the image."""
+    size = jnp.array([camera.width, camera.height], means.dtype)
+    inside = ((means + box > 0) & (means - box < size)).all(-1)
+    return jnp.where(inside[:, None], box, 0)

@@ -40,10 +40,12 @@ class Grid(NamedTuple):
 
 class Lists(NamedTuple):
     """Tile t (row by row) is touched by the Gaussians members[bounds[t]:bounds[t + 1]], front to
-    back. The capacity is too small by at least `overflow`."""
+    back. They take `pairs` of the capacity, and at least as many if that is too small: then by
+    `overflow` at least."""
 
     members: Int[Array, 'capacity']
     bounds: Int[Array, 'tiles+1']
+    pairs: Int[Array, '']
     overflow: Int[Array, '']
 
 
@@ -79,8 +81,8 @@ def intersect(projected: Projected, grid: Grid, capacity: int) -> Lists:
 
     tile, rank = _by_tile(tile, owner[span], grid.tiles, len(order))
     bounds = jnp.searchsorted(tile, jnp.arange(grid.tiles + 1)).astype(jnp.int32)
-    overflow = jnp.maximum(spans - capacity, 0) + jnp.maximum(total - capacity, 0)
-    return Lists(order[rank], bounds, overflow)
+    pairs = jnp.maximum(spans, total)
+    return Lists(order[rank], bounds, pairs, jnp.maximum(pairs - capacity, 0))
 
 
 def expand(

@@ -14,7 +14,8 @@ def draw(key, x):
     """What a step does: a number per sample, a mean, a place."""
     keys = across.keys(key, len(x))
     noise = jax.vmap(jax.random.normal)(keys)
-    return noise, across.slots(len(x)), across.mean((x.mean(0), noise.mean())), across.sum(x.sum())
+    means = across.mean((x.mean(0), noise.mean()))
+    return noise, across.slots(len(x)), means, across.sum(x.sum()), across.max(x.max())
 
 
 def test_shards_see_what_the_whole_sees():
@@ -25,15 +26,16 @@ def test_shards_see_what_the_whole_sees():
             draw,
             across.DATA,
             in_axes=(None, 0),
-            out_axes=(0, 0, None, None),
+            out_axes=(0, 0, None, None, None),
             devices=jax.devices()[:count],
         )
-        noise, slots, means, total = mapped(jax.random.key(0), shards)
+        noise, slots, means, total, largest = mapped(jax.random.key(0), shards)
         np.testing.assert_array_equal(noise.reshape(8), whole[0])
         np.testing.assert_array_equal(slots.reshape(8), np.arange(8))
         np.testing.assert_allclose(means[0], X.mean(0), rtol=1e-6)
         np.testing.assert_allclose(means[1], whole[2][1], rtol=1e-5)
         np.testing.assert_allclose(total, X.sum())
+        assert largest == X.max()
 
 
 def test_what_has_no_mean_is_agreed_upon():

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jax import numpy as jnp
+from jaxtyping import Float
 
-from jaxcv.data.captures.capture import moved
+from jaxcv.data.captures.capture import Capture, moved
 from jaxcv.data.captures.frames import Frames, frames
 from jaxcv.data.captures.read import read
 from jaxcv.data.dataset import arrays
@@ -24,6 +25,13 @@ class Box:
     half: float = 1.0  # of its side
     downscale: int = 1  # 4 reads a capture's `images_4`
 
+    @property
+    def outward(self) -> Float[np.ndarray, '4 4']:
+        """From [-1, 1]^3 into the world."""
+        transform = np.diag([self.half] * 3 + [1.0])
+        transform[:3, 3] = self.center
+        return transform
+
 
 def photographs(
     name: str, *, path: str = '', image_size: int = 0, box: Box | None = None
@@ -35,15 +43,18 @@ def photographs(
     if name == 'capture':
         if not path:
             raise UserError("data 'capture' needs data.path, the folder of the photographs")
-        into = np.diag([1 / box.half] * 3 + [1.0])
-        into[:3, 3] = -np.asarray(box.center) / box.half
-        capture = moved(read(path, box.downscale), into)
+        capture = boxed(path, box)
         return frames(capture, 'train'), frames(capture, 'test')
     size = image_size or SIZES[0]
     if size not in SIZES[: 1 if name == 'moving_desk' else None]:
         raise UserError(f'image_size of {name!r} is {size}, but the desk is made at {SIZES}')
     scene = 'dynamic' if name == 'moving_desk' else str(size)
     return _desk(scene, 'train'), _desk(scene, 'test')
+
+
+def boxed(path: str, box: Box) -> Capture:
+    """What `captures.read` finds at `path`, in the world of the box."""
+    return moved(read(path, box.downscale), np.linalg.inv(box.outward))
 
 
 def _desk(scene, split):

@@ -1,0 +1,73 @@
+"""A scene as people and other programs receive it: Gaussians, and how they are to be drawn."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+
+from jaxcv.cameras import Camera
+from jaxcv.cameras.view import View
+from jaxcv.splat.gaussians import Gaussians
+from jaxcv.splat.rasterize import Rendering, rasterize
+from jaxcv.splat.splats import Splats, activated
+
+ROOM = 16  # bits of the capacity of pictures, at first
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How Gaussians are drawn."""
+
+    degree: int = 3  # of spherical harmonics
+    degree_every: int = 1000  # steps after which there is one more; 0: all at once
+    antialiased: bool = False
+    near: float = 0.01
+
+
+def seen(splats: Splats, cameras: Camera, drawing: Drawing, capacity: int, **more) -> Rendering:
+    """`rasterize`, as `drawing` says."""
+    return rasterize(
+        splats,
+        cameras,
+        capacity=capacity,
+        near=drawing.near,
+        antialiased=drawing.antialiased,
+        **more,
+    )
+
+
+def looker(drawing: Drawing) -> Callable[[Splats, Camera], View]:
+    """What one camera sees, with as much room as that takes."""
+
+    @partial(jax.jit, static_argnums=2)
+    def once(splats, camera, capacity):
+        found = seen(splats, camera, drawing, capacity)
+        return View(found.color, found.alpha, found.expected), found.overflow
+
+    def look(splats, camera):
+        capacity, overflow = 2**ROOM, 1
+        while overflow:
+            found, overflow = once(splats, camera, capacity)
+            capacity *= 2
+        return found
+
+    return look
+
+
+class Scene(NamedTuple):
+    """What a run that needs this one receives: a `cameras.view.Scene`."""
+
+    gaussians: Gaussians  # those that are alive, for `jaxcv.splat.files.write`
+    cameras: Camera
+    drawing: Drawing
+    looks: Callable[[Splats, Camera], View]
+
+    @property
+    def camera(self) -> Camera:
+        """One to begin with."""
+        return self.cameras[0]
+
+    def look(self, camera: Camera) -> View:
+        return self.looks(activated(self.gaussians), camera)
