@@ -3,7 +3,7 @@ truth."""
 
 from jaxcv.surfaces.comparison import Comparison, chamfer, compare, distances, nearest
 from jaxcv.surfaces.files import FORMATS, write, write_glb, write_obj, write_ply
-from jaxcv.surfaces.fusion import Volume, empty, fused, surface
+from jaxcv.surfaces.fusion import Volume, agreed, empty, fused, surface
 from jaxcv.surfaces.isosurface import evaluated, extract, marching_cubes, sampled
 from jaxcv.surfaces.mesh import (
     Mesh,
@@ -20,6 +20,7 @@ __all__ = [
     'Mesh',
     'Sample',
     'Volume',
+    'agreed',
     'areas',
     'chamfer',
     'compare',

@@ -10,10 +10,13 @@ from jaxtyping import Array, Float
 from scipy import ndimage
 
 from jaxcv.cameras import Camera, project
+from jaxcv.cameras.view import View
 from jaxcv.surfaces.isosurface import marching_cubes
-from jaxcv.surfaces.mesh import Mesh
+from jaxcv.surfaces.mesh import Mesh, largest_component
 
 TINY = 1e-30
+SOLID = 0.5  # opacity from which on a view has a depth
+TRUNCATION = 4.0  # spacings
 
 
 class Volume(NamedTuple):
@@ -114,3 +117,14 @@ def surface(volume: Volume, least: float = 0.0) -> Mesh:
     share = np.maximum(interpolated(1.0), 1e-6)  # only neighbors of known color count
     colors = [interpolated(values) / share for values in np.moveaxis(volume.colors, -1, 0)]
     return mesh._replace(colors=np.clip(np.stack(colors, -1), 0, 1).astype(np.float32))
+
+
+def agreed(views: View, cameras: Camera, resolution: int) -> Mesh:
+    """The largest surface in [-1, 1]^3 that views [n h w] of a scene agree on, from a volume of
+    `resolution`^3 points. What is not half opaque has no depth."""
+    spacing = 2 / (resolution - 1)
+    volume = empty((-1.0, -1.0, -1.0), spacing, (resolution,) * 3)
+    depths = jnp.where(views.opacity > SOLID, views.depth, 0)
+    colors = views.color / jnp.maximum(views.opacity, SOLID)[..., None]
+    found = surface(fused(volume, cameras, depths, colors, TRUNCATION * spacing))
+    return largest_component(found) if len(found.faces) else found

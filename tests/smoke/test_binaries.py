@@ -103,6 +103,17 @@ def test_a_finished_run_is_looked_at_again(name, tmp_path, needs):
 
 
 @pytest.mark.smoke
+def test_a_scene_for_other_programs(tmp_path):
+    """Its mesh, pictures and cameras."""
+    config = f'{ROOT}/configs/splat/splat_scene.py'
+    few = (*FEW, *few_of(load(config)), f'--workdir={tmp_path}/run')
+    words = ('-m', 'experiments.extract', f'--config={config}', *few, '--resolution=32')
+    said = command(*words, f'--out={tmp_path}/out')
+    assert '100 pictures' in said and (tmp_path / 'out/mesh.glb').stat().st_size > 1000
+    assert 'is there already' in command(*words, f'--out={tmp_path}/out', code=2)
+
+
+@pytest.mark.smoke
 def test_help_lists_the_configs():
     said = command('-m', 'experiments.main', '--help')
     assert 'configs/recognition/digits.py' in said and '--workdir' in said

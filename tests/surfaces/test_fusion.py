@@ -9,7 +9,8 @@ import pytest
 from jax import numpy as jnp
 
 from jaxcv.cameras import Camera, look_at, pixel_grid, rays
-from jaxcv.surfaces import empty, surface
+from jaxcv.cameras.view import View
+from jaxcv.surfaces import agreed, empty, surface
 from jaxcv.surfaces import fused as fuse
 
 SIZE, RADIUS, TRUNCATION = 48, 0.5, 0.12
@@ -134,3 +135,13 @@ def test_depths_differentiate():
     near, far = (gradient(depth, surface_point * (1 + x)) for x in (0.05, 0.6))
     assert sorted(np.unique(near)) == [0, 1] and near.sum() == 1
     np.testing.assert_array_equal(far, 0)
+
+
+def test_what_views_agree_on():
+    """A sphere with its colors; what is hardly opaque, here all around it, has no part in it."""
+    camera, depth, color = views(12)
+    opacity = jnp.where(depth > 0, 0.9, 0.4)
+    mesh = agreed(View(opacity[..., None] * color, opacity, depth), camera, 48)
+    away = np.linalg.norm(mesh.vertices, axis=-1) - RADIUS
+    assert np.abs(away).max() < 1.5 * 2 / 47 and np.abs(away).mean() < 0.01
+    np.testing.assert_allclose(mesh.colors, mesh.vertices / RADIUS / 2 + 0.5, atol=0.1)

@@ -5,7 +5,7 @@ are the formats. Cameras are OpenCV's, and a world is never moved without `Captu
 saying so.
 """
 
-from jaxcv.data.captures import blender, colmap, llff, ply
+from jaxcv.data.captures import blender, colmap, llff, ply, rendered
 from jaxcv.data.captures.capture import Capture, Points, moved
 from jaxcv.data.captures.frames import Frames, frames
 from jaxcv.data.captures.llff import ndc
@@ -23,4 +23,5 @@ __all__ = [
     'ndc',
     'ply',
     'read',
+    'rendered',
 ]
