@@ -4,12 +4,16 @@
 `config.box`        the fields of `captures.photographs.Box`: what of the world is in the field
 `config.field`      name (nerf, siren, ngp, voxels, triplane, kplanes) and fields of the field
 `config.renderer`   name (hierarchical, skipping, proposing) and fields: how rays are sampled
-`config.proposals`  of 'proposing': the fields of an `NGPField` per round
+`config.proposals`  of 'proposing': such a field per round
 `config.objective`  the fields of `Objective`
+`config.poses`      the fields of `Poses`
 `config.viewed`     the fields of `Viewed`
+
+A field that can grow (voxels) does so every `config.train.adapt_every` steps.
 """
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,18 +23,20 @@ import numpy as np
 from jax import numpy as jnp
 
 from jaxcv import data
-from jaxcv.cameras import Camera, Rays, orbit, pixel_centers, rays
+from jaxcv.cameras import Camera, Rays, orbit
+from jaxcv.cameras.view import View
 from jaxcv.data.captures.photographs import Box, photographs
-from jaxcv.errors import choose, construct
+from jaxcv.errors import UserError, choose, construct
 from jaxcv.metrics import psnr, ssim
 from jaxcv.ops import across
-from jaxcv.radiance import fields, losses, renderers, volume
+from jaxcv.radiance import fields, framing, losses, renderers, volume
 from jaxcv.radiance.fields import Condition
-from jaxcv.radiance.picture import picture, shown
+from jaxcv.radiance.learned import Poses, learned
+from jaxcv.radiance.picture import picture, seen_along, shown
 from jaxcv.train import Experiment, Optim
 from jaxcv.train.config import settings
 from jaxcv.train.training import train_step
-from jaxcv.viz import Picture, Video, colorize, enlarge, grid, to_uint8
+from jaxcv.viz import Picture, Video, compared, to_uint8
 
 RENDERERS = {
     'hierarchical': renderers.hierarchical,
@@ -39,7 +45,6 @@ RENDERERS = {
 }
 PHOTOMETRIC = {'squared': losses.squared, 'huber': losses.huber, 'charbonnier': losses.charbonnier}
 VIEWS = 4  # of the test that are shown
-SIDE = 800  # pixels of the picture, at least
 UP = (0.0, 0.0, 1.0)
 
 
@@ -48,10 +53,15 @@ class Objective:
     """`config.objective`: what is minimized, and the weights of its parts."""
 
     color: str = 'squared'
-    coarse: float = 1.0  # of the color of earlier rounds
-    distortion: float = 0.0
-    interlevel: float = 1.0
     background: str = 'white'  # or 'black', or 'random'
+    coarse: float = 1.0  # of the color of earlier rounds
+    interlevel: float = 1.0
+    distortion: float = 0.0
+    # Of the grids of fields that have any (`Field.penalties`).
+    variation: float = 0.0
+    color_variation: float = 0.0
+    smoothness: float = 0.0
+    sparsity: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,13 +73,21 @@ class Viewed:
     judged: int = 0  # test views that are scored; 0: all
 
 
+# Weights that are 0 until a config asks for what they weigh.
+UNASKED = tuple(each.name for each in dataclasses.fields(Objective) if each.default == 0)
+
+
 class Scene(NamedTuple):
-    """What a run that needs this one receives."""
+    """What a run that needs this one receives: a `cameras.view.Scene`."""
 
     renderer: renderers.Renderer
     params: Any
     aux: Any
     cameras: Camera
+    looks: Callable  # (params, aux, one camera, its time) -> `picture.Picture` without background
+
+    def look(self, camera: Camera, time: float = 0.0) -> View:
+        return seen_along(self.looks(self.params, self.aux, camera, jnp.float32(time)), camera)
 
 
 def build(config) -> Experiment:
@@ -77,20 +95,26 @@ def build(config) -> Experiment:
     objective = construct(Objective, config.objective.to_dict(), 'config.objective')
     choose(objective.color, PHOTOMETRIC, 'config.objective.color')
     viewed = construct(Viewed, config.viewed.to_dict(), 'config.viewed')
+    posed = construct(Poses, config.poses.to_dict(), 'config.poses')
     box, where = construct(Box, config.box.to_dict(), 'config.box'), config.data
     known, held_out = photographs(where.name, path=where.path, image_size=where.image_size, box=box)
+    sample = pixels(known)
+    content = sample['place'][sample['rgba'][:, 3] > 127]
+    framing.require(known.cameras, content, box.center, box.half)
     renderer = named(config)
-    training = train_step(lesson(renderer, known, objective), train, optim)
+    both = learned(renderer, known.cameras, posed)
+    training = train_step(lesson(renderer, both, known.times, objective), train, optim)
     # In pictures, where nothing is random.
     behind = jnp.full(3, 0.0 if objective.background == 'black' else 1.0)
-    look = looker(renderer, viewed.chunk, behind)
+    look, bare = (looker(renderer, viewed.chunk, each) for each in (behind, None))
     return Experiment(
-        init=lambda key: training.init(*renderer.init(key)),
+        init=lambda key: training.init(*both.init(key)),
         step=training.step,
-        batches=data.batches(pixels(known), train.batch_size),
-        evaluate=evaluation(look, held_out, behind, viewed.judged),
-        show=exhibition(look, held_out, behind, viewed.frames),
-        export=lambda state: Scene(renderer, state.eval_params(), state.aux, known.cameras),
+        batches=data.batches(sample, train.batch_size),
+        evaluate=evaluation(look, both, held_out, behind, viewed.judged),
+        show=exhibition(look, both, held_out, behind, viewed.frames),
+        adapt=growth(renderer) if train.adapt_every else None,
+        export=lambda state: exported(renderer, both, bare, state),
     )
 
 
@@ -101,7 +125,7 @@ def named(config) -> renderers.Renderer:
     name = choose(section.pop('name'), RENDERERS, 'config.renderer.name')
     inputs = (field,)
     if name == 'proposing':
-        inputs = field, [fields.field('ngp', **each) for each in config.proposals]
+        inputs = field, [fields.field(**each) for each in config.proposals]
     return construct(partial(RENDERERS[name], *inputs), section, 'config.renderer')
 
 
@@ -121,22 +145,22 @@ def rgba(images):
     return np.concatenate([images, np.full_like(images[..., :1], 255)], axis=-1)
 
 
-def lesson(renderer, frames, objective):
+def lesson(renderer, both, times, objective):
     """The training loss."""
-    cameras, times = frames.cameras, frames.times
     difference = PHOTOMETRIC[objective.color]
 
     def loss(params, aux, batch, keys):
         keys = jax.vmap(lambda key: jax.random.split(key, 2))(keys)
-        aux = renderer.update(jax.lax.stop_gradient(params), aux, across.first_key(keys[:, 0]))
-        frame, pixel = located(batch['place'], cameras)
-        seen = rays(jax.tree.map(lambda x: x[frame], cameras), pixel[:, None])
-        seen = jax.tree.map(lambda x: x[:, 0], seen)
+        common = across.first_key(keys[:, 0])
+        own, known = both.scene(params, aux)
+        known = renderer.update(jax.lax.stop_gradient(own), known, common)
+        seen, frame = framing.seen(both.cameras(params, aux), batch['place'])
         told = Condition(None if times is None else times[frame], frame)
-        sight = renderer.render(params, aux, seen, told, keys[:, 1])
+        sight = renderer.render(own, known, seen, told, keys[:, 1])
 
         behind = volume.backdrop(objective.background, keys[:, 0])
-        truth = volume.composite(data.unit(batch['rgba']), behind)
+        rgba = data.unit(batch['rgba'])
+        truth = volume.composite(rgba, behind)
 
         whole = jnp.broadcast_to(sight.whole, len(truth))
 
@@ -150,21 +174,62 @@ def lesson(renderer, frames, objective):
         value = mean(difference(color(sight.rendered), truth))
         for early in sight.coarse:
             value += objective.coarse * mean(difference(color(early), truth))
-        for name, penalty in sight.penalties.items():
-            value += getattr(objective, name) * mean(penalty)
-        return value, aux, {'psnr': -10 * jnp.log10(square), **sight.metrics}
+        penalties = {name: mean(each) for name, each in sight.penalties.items()}
+        value += weighted(objective, penalties | renderers.penalties(renderer, own, common))
+        metrics = {
+            'psnr': -10 * jnp.log10(square),
+            'outside': (framing.missed(seen) & (rgba[:, 3] > 0.5)).mean(),
+        }
+        return value, both.stepped(aux, known), metrics | sight.metrics
 
     return loss
 
 
-def located(place, cameras):
-    """(photograph, pixel center) of places in all photographs, row by row."""
-    area = cameras.width * cameras.height
-    return place // area, pixel_centers(place % area, cameras.width)
+def weighted(objective, penalties):
+    """Their sum. What weighs nothing is not computed, and not asked for where it is not there."""
+    for name in UNASKED:
+        if getattr(objective, name) and name not in penalties:
+            raise UserError(
+                f'config.objective.{name} is {getattr(objective, name)}, but this field and '
+                f'renderer have only {", ".join(penalties) or "nothing to weigh"}: set it to 0'
+            )
+    weights = {name: getattr(objective, name) for name in penalties}
+    return sum(weight * penalties[name] for name, weight in weights.items() if weight)
+
+
+def growth(renderer):
+    """Finer grids. All that has the form of the parameters grows as they do: moments of the
+    optimizer, the average."""
+    now, _ = jax.eval_shape(renderer.init, jax.random.key(0))
+    if jax.eval_shape(partial(renderers.grown, renderer), now) == now:
+        raise UserError(
+            'config.train.adapt_every is set, but no grid of this field grows: set it to 0, or '
+            "config.field to 'voxels' whose 'finest' is at least twice their 'cells'"
+        )
+
+    def adapt(state, key):
+        form = jax.tree.structure(state.params)
+
+        def alike(tree):
+            return jax.tree.structure(tree) == form
+
+        def grow(tree):
+            if not alike(tree):
+                return tree
+            return {**tree, 'scene': renderers.grown(renderer, tree['scene'])}
+
+        return jax.tree.map(grow, state, is_leaf=alike)
+
+    return adapt
+
+
+def exported(renderer, both, look, state) -> Scene:
+    params = state.eval_params()
+    return Scene(renderer, *both.scene(params, state.aux), both.cameras(params, state.aux), look)
 
 
 def looker(renderer, chunk, behind):
-    """(params, aux, one camera, its time) -> `picture.Picture`."""
+    """(params, aux, one camera, its time) -> `picture.Picture`; `behind` may be None."""
 
     def render(params, aux, time, seen: Rays):
         seen = across.split(seen)
@@ -179,44 +244,42 @@ def looker(renderer, chunk, behind):
     return look
 
 
-def evaluation(look, frames, behind, judged):
+def evaluation(look, both, frames, behind, judged):
     """Means over the test views, or the first so many."""
     count = judged or len(frames.images)
     judge = jax.jit(lambda x, y: {'psnr': psnr(x, y)[0], 'ssim': ssim(x, y)[0]})
 
     def evaluate(state, key):
-        params, found = state.eval_params(), []
+        (scene, cameras, metrics), found = as_learned(both, state, frames.cameras), []
         for i in range(count):
             truth = composited(frames.images[i : i + 1], behind)
-            seen = look(params, state.aux, frames.cameras[i], time_of(frames, i))
+            seen = look(*scene, cameras[i], time_of(frames, i))
             found.append(judge(jnp.clip(seen.color, 0, 1)[None], truth))
-        return {name: np.mean([float(each[name]) for each in found]) for name in found[0]}
+        return metrics | {name: np.mean([float(each[name]) for each in found]) for name in found[0]}
 
     return evaluate
 
 
-def exhibition(look, frames, behind, length):
+def as_learned(both, state, cameras):
+    """(scene, cameras in it, metrics) of a state."""
+    params = state.eval_params()
+    return both.scene(params, state.aux), *both.placed(params, state.aux, cameras)
+
+
+def exhibition(look, both, frames, behind, length):
     """Test views beside the truth, with depth and error; a way around the scene."""
     count = min(VIEWS, len(frames.images))
     truth = np.asarray(composited(frames.images[:count], behind))
 
     def show(state, key) -> Mapping[str, Picture | Video]:
-        params = state.eval_params()
-        seen = [
-            jax.device_get(look(params, state.aux, frames.cameras[i], time_of(frames, i)))
-            for i in range(count)
-        ]
+        scene, cameras, _ = as_learned(both, state, frames.cameras)
+        seen = [jax.device_get(look(*scene, cameras[i], time_of(frames, i))) for i in range(count)]
         color = np.stack([each.color for each in seen]).clip(0, 1)
-        depth = np.stack([each.depth for each in seen])
-        depth = colorize(depth / max(depth.max(), 1e-6))
-        error = np.broadcast_to(np.abs(color - truth).mean(-1, keepdims=True), color.shape)
-        panels = np.concatenate([truth, color, depth, np.clip(4 * error, 0, 1)])
-        words = 'Test views: photographs, rendered, depth, and 4 times the error'
-        media = {'views': Picture(enlarge(grid(panels, count), SIDE), words)}
+        media = {'views': compared(truth, color, np.stack([each.depth for each in seen]))}
         if length:
-            path = orbit(frames.cameras[0], jnp.zeros(3), jnp.array(UP), length)
+            path = orbit(cameras[0], jnp.zeros(3), jnp.array(UP), length)
             times = jnp.linspace(0, 1, length)
-            film = [look(params, state.aux, path[i], times[i]).color for i in range(length)]
+            film = [look(*scene, path[i], times[i]).color for i in range(length)]
             film = to_uint8(np.stack(jax.device_get(film)).clip(0, 1))
             media['orbit'] = Video(film, 12, 'Around the scene')
         return media

@@ -18,6 +18,7 @@ def get_config():
     config.renderer = {'name': 'hierarchical', 'coarse': 32, 'fine': 32}
     config.proposals = ()
     config.objective = {'color': 'squared', 'background': 'white', 'distortion': 0.0}
+    config.poses = {'refine': False, 'rate': 0.1, 'opening': 0, 'wrong': (0.0, 0.0)}
     config.viewed = {'chunk': 4096, 'frames': 24, 'judged': 0}
     config.optim = {'name': 'adam', 'lr': 2e-3, 'schedule': 'cosine'}
     config.train = {'steps': 3000, 'batch_size': 512, 'eval_every': 500, 'ema': 0.95}

@@ -10,9 +10,19 @@ The photographs are 100x100 and rendered by the project, in half a minute, when 
 | 500 | 1.9 | 31.6 dB | .977 |
 | 1,000 | 3.6 | 32.6 dB | .983 |
 | 2,000 | 6.7 | 33.2 dB | .985 |
+
+Where cameras are wrong by 2 degrees and by 2% of their distance (`ngp_scene.py:wrong`), 400 steps
+came to 18.7 dB on 6 of these views; where they are learned too (`ngp_scene.py:refined`), 600 steps
+came to 30.1 dB, in 3.5 minutes of one core.
 """
 
 import ml_collections
+
+WRONG = {'poses.wrong': (2.0, 0.02)}
+VARIANTS = {
+    'wrong': WRONG,
+    'refined': {**WRONG, 'poses.refine': True, 'poses.opening': 200},
+}
 
 
 def get_config():
@@ -32,6 +42,7 @@ def get_config():
     config.renderer = {'name': 'skipping', 'steps': 192, 'per_ray': 24.0, 'cells': 48}
     config.proposals = ()
     config.objective = {'color': 'squared', 'background': 'random', 'distortion': 0.0}
+    config.poses = {'refine': False, 'rate': 0.1, 'opening': 0, 'wrong': (0.0, 0.0)}
     config.viewed = {'chunk': 4096, 'frames': 24, 'judged': 0}
     config.optim = {'name': 'adam', 'lr': 1e-2, 'schedule': 'cosine', 'beta2': 0.99, 'eps': 1e-15}
     config.train = {'steps': 2000, 'batch_size': 2048, 'eval_every': 500, 'ema': 0.95}

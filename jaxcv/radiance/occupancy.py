@@ -18,6 +18,7 @@ from jaxcv.radiance.chunks import by_chunks
 from jaxcv.radiance.packed import Packed
 from jaxcv.radiance.volume import intervals
 
+ROUNDING = 1e-4  # of a mean, more than enough
 CHUNK = 2**18  # points whose density is asked for at a time
 
 
@@ -58,8 +59,8 @@ def update(
     uniformly drawn, half from the occupied ones. Train with all cells for the first steps.
 
     A cell's density becomes the larger of the new one and `decay` times the old one; it is occupied
-    above `threshold`, or above the mean where that is less. A threshold of 0.01 divided by the size
-    of a step keeps what is more than 1% opaque.
+    above `threshold`, or where the mean is less than that, from the mean on. A threshold of 0.01
+    divided by the size of a step keeps what is more than 1% opaque.
     """
     shape, total = occupancy.density.shape, occupancy.density.size
     choice, jitter = jax.random.split(key)
@@ -72,7 +73,7 @@ def update(
     else:
         seen = jnp.full(total, -jnp.inf).at[index].max(new)
         latest = jnp.where(seen >= 0, jnp.maximum(seen, decay * old), old)
-    occupied = latest > jnp.minimum(threshold, latest.mean())
+    occupied = latest > jnp.minimum(threshold, (1 - ROUNDING) * latest.mean())
     return occupancy._replace(density=latest.reshape(shape), occupied=occupied.reshape(shape))
 
 

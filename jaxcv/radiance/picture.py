@@ -7,7 +7,8 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcv.cameras import Camera, Rays, pixel_centers, rays
+from jaxcv.cameras import Camera, Rays, pixel_centers, pixel_grid, rays
+from jaxcv.cameras.view import View
 from jaxcv.radiance.chunks import by_chunks
 from jaxcv.radiance.volume import Rendered, over, unit
 
@@ -48,3 +49,10 @@ def shown(
         color = over(color, rendered.opacity, background)
     normals = unit(normals) if normals.size else None
     return Picture(color, rendered.opacity, rendered.depth, normals)
+
+
+def seen_along(seen: Picture, camera: Camera) -> View:
+    """The picture of a camera with depth along its axis."""
+    grid = pixel_grid(camera.width, camera.height)
+    ahead = rays(camera, grid.reshape(-1, 2)).directions @ camera.pose[2, :3]
+    return View(seen.color, seen.opacity, seen.depth * ahead.reshape(seen.depth.shape))

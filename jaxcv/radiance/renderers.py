@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from jaxcv.cameras import Rays
 from jaxcv.radiance import occupancy, packed, proposal, sampling, volume
-from jaxcv.radiance.fields import Condition
+from jaxcv.radiance.fields import Condition, Field
 from jaxcv.radiance.fields.frustum import conical_frustum
 from jaxcv.radiance.losses import distortion, packed_distortion
 from jaxcv.radiance.volume import Rendered
@@ -36,13 +36,15 @@ class Sight(NamedTuple):
 
 
 class Renderer(NamedTuple):
+    fields: PyTree[Field]  # that it is made of: a tree that ends where their own parameters begin
     init: Callable[[Key[Array, '']], tuple[PyTree, PyTree]]  # -> (params, aux)
     # (params, aux, rays, condition per ray, keys per ray) -> Sight; without keys nothing is random.
     render: Callable[[PyTree, PyTree, Rays, Condition, Keys], Sight]
     # (params, aux, key) -> aux, once a step of training.
     update: Callable[[PyTree, PyTree, Key[Array, '']], PyTree]
-    density: Callable[[PyTree, Float[Array, 'n 3']], Float[Array, 'n']]
-    color: Callable[[PyTree, Float[Array, 'n 3'], Float[Array, 'n 3']], Float[Array, 'n 3']]
+    # What a mesh is made of: (params, points, condition), (params, points, directions, condition).
+    density: Callable[..., Float[Array, 'n']]
+    color: Callable[..., Float[Array, 'n 3']]
 
 
 def hierarchical(
@@ -82,7 +84,9 @@ def hierarchical(
             late, coarse=(early,), penalties={'distortion': distortion(late.weights, edges)}
         )
 
-    return Renderer(init, render, _nothing, *_parts(field, lambda params: params['fine']))
+    names = ['fine'] if shared else ['fine', 'coarse']
+    made = dict.fromkeys(names, field)
+    return Renderer(made, init, render, _nothing, *_parts(field, lambda params: params['fine']))
 
 
 def skipping(
@@ -112,30 +116,33 @@ def skipping(
         return _init(field, key), {'grid': grid, 'step': jnp.zeros((), jnp.int32)}
 
     def render(params, aux, rays, condition, keys):
-        near, far = occupancy.intersect(rays.origins, rays.directions, *BOX)
-        edges = sampling.paced(near, far, size, steps, keys)
-        capacity = round(per_ray * (margin if keys is None else 1) * len(near))
+        edges = sampling.paced(*_bounds(rays), size, steps, keys)
+        capacity = round(per_ray * (margin if keys is None else 1) * len(edges))
         samples, _ = occupancy.march(aux['grid'], rays.origins, rays.directions, edges, capacity)
         points, seen = packed.points(samples, rays.origins, rays.directions)
         told = jax.tree.map(lambda x: x[samples.ray], condition)
         found = field.apply(params, points, seen, told)
         rendered = packed.render(samples, found.density, found.color)
         lost = samples.lost.sum() / (samples.lost.sum() + samples.valid.sum() + 1e-9)
-        metrics = {'samples': samples.valid.sum() / len(near), 'lost': lost}
+        metrics = {'samples': samples.valid.sum() / len(edges), 'lost': lost}
         penalties = {'distortion': packed_distortion(samples, rendered.weights)}
         return Sight(rendered, samples.lost == 0, penalties=penalties, metrics=metrics)
 
     def update(params, aux, key):
+        when, where = jax.random.split(key)
+
+        # At any time: a cell stays occupied for long after the density that was seen in it.
         def density(points):
-            return field.apply(params, points, method='density')
+            told = Condition(jax.random.uniform(when, points.shape[:1]))
+            return field.apply(params, points, told, method='density')
 
         def look(grid):
-            return occupancy.update(grid, density, key, threshold=cut)
+            return occupancy.update(grid, density, where, threshold=cut)
 
         grid = jax.lax.cond(aux['step'] % every == 0, look, lambda grid: grid, aux['grid'])
         return {'grid': grid, 'step': aux['step'] + 1}
 
-    return Renderer(init, render, update, *_parts(field, lambda params: params))
+    return Renderer(field, init, render, update, *_parts(field, lambda params: params))
 
 
 def proposing(
@@ -183,7 +190,33 @@ def proposing(
     def update(params, aux, key):
         return {'step': aux['step'] + 1}
 
-    return Renderer(init, render, update, *_parts(field, lambda params: params['field']))
+    made = {'field': field, 'proposals': list(proposals)}
+    return Renderer(made, init, render, update, *_parts(field, lambda params: params['field']))
+
+
+# What concerns all fields of a renderer
+
+
+def penalties(
+    renderer: Renderer, params: PyTree, key: Key[Array, '']
+) -> dict[str, Float[Array, '']]:
+    """Those of the fields, by name, each the sum over all that have it."""
+    found = {}
+    made, tree = jax.tree.flatten(renderer.fields)
+    for field, own in zip(made, tree.flatten_up_to(params), strict=True):
+        for name, value in field.apply(own, key, method='penalties').items():
+            found[name] = found.get(name, 0.0) + value
+    return found
+
+
+def grown(renderer: Renderer, params: PyTree) -> PyTree:
+    """The parameters of the same fields on finer grids, where there are finer ones."""
+    return jax.tree.map(lambda field, own: field.grown(own), renderer.fields, params)
+
+
+def opened(renderer: Renderer, params: PyTree, share: float | Float[Array, '']) -> PyTree:
+    """The parameters without the finest details of the fields (`Field.opened`)."""
+    return jax.tree.map(lambda field, own: field.opened(own, share), renderer.fields, params)
 
 
 # Parts
@@ -201,13 +234,11 @@ def _nothing(params, aux, key):
 
 
 def _parts(field, own):
-    """What a mesh is made of."""
+    def density(params, points, condition=None):
+        return field.apply(own(params), points, condition, method='density')
 
-    def density(params, points):
-        return field.apply(own(params), points, method='density')
-
-    def color(params, points, directions):
-        return field.apply(own(params), points, directions).color
+    def color(params, points, directions, condition=None):
+        return field.apply(own(params), points, directions, condition).color
 
     return density, color
 
@@ -219,9 +250,10 @@ def _rounds(keys: Keys, count: int) -> Sequence[Any]:
     return jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, count))(keys), 1, 0)
 
 
-def _bounds(rays, near, far):
+def _bounds(rays, near=0.0, far=0.0):
+    """Of which nothing is learned where rays are: samples lie where they lie."""
     if not far:
-        return occupancy.intersect(rays.origins, rays.directions, *BOX)
+        return jax.lax.stop_gradient(occupancy.intersect(rays.origins, rays.directions, *BOX))
     return tuple(jnp.full(len(rays.origins), x) for x in (near, far))
 
 

@@ -7,6 +7,7 @@ from jax import numpy as jnp
 from PIL import Image
 
 import experiments
+from jaxcv.cameras.view import Scene
 from jaxcv.data.captures import Capture, blender
 from jaxcv.data.tabletop import desk, fibonacci, orbit, render
 from jaxcv.errors import UserError
@@ -14,6 +15,7 @@ from jaxcv.train import run
 from jaxcv.train.config import load
 
 SIDE, TRAIN, TEST = 20, 12, 2
+KEY = jax.random.key(0)
 
 
 @pytest.fixture(scope='module')
@@ -82,6 +84,54 @@ def test_a_scene_is_learned(capture, tmp_path):
     scene = made.export(result.state)
     density = scene.renderer.density(scene.params, jnp.array([[0.0, 0, -0.3], [0, 0, 0.9]]))
     assert density[0] > 10 * density[1]  # the table, and the air above it
+    seen = scene.look(scene.cameras[0])
+    assert isinstance(scene, Scene) and seen.depth[seen.opacity > 0.9].min() > 0
+
+
+def stepped(made, state, count):
+    """After so many steps with the first 32 samples."""
+    batch = {name: jnp.asarray(x[:32]) for name, x in made.batches.arrays.items()}
+    step = jax.jit(made.step)
+    for i in range(count):
+        state, metrics = step(state, batch, jax.random.key(i))
+    return state, metrics
+
+
+def test_voxels_grow(capture):
+    """With all that is kept of them."""
+    settings = config(
+        capture, 'plenoxels_scene', field__cells=4, field__finest=16, renderer__cells=8,
+        train__adapt_every=2, train__ema=0.9,
+    )  # fmt: skip
+    made = experiments.build(settings)
+    state = jax.jit(made.init)(KEY)
+    for nodes in (9, 17, 17):
+        state = made.adapt(state, KEY)
+        for tree in (state.params, state.average.total, state.opt[2].mu, state.opt[2].nu):
+            assert {x.shape[:3] for x in jax.tree.leaves(tree)} == {(nodes,) * 3}
+    before = state.params
+    state, metrics = stepped(made, state, 1)
+    assert np.isfinite(metrics['loss']) and metrics['grad_norm'] > 0
+    for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(state.params), strict=True):
+        assert np.abs(old - new).max() > 0
+
+
+def test_cameras_are_learned(capture):
+    """From where they wrongly are; those of test views follow, and a scene is exported with them.
+    (Whether they are found: `test_radiance_learned`.)"""
+    wrong = {'poses__wrong': (3.0, 0.02)}
+    made = experiments.build(config(capture, **SMALL, poses__refine=True, **wrong))
+    state, _ = stepped(made, jax.jit(made.init)(KEY), 2)
+    seen = np.unique(made.batches.arrays['place'][:32] // SIDE**2)
+    moved = np.abs(state.params['twists']).max(-1) > 0
+    assert set(np.flatnonzero(moved)) == set(seen)
+    found = made.export(state).cameras
+    fixed = experiments.build(config(capture, **SMALL, **wrong))
+    start = fixed.export(jax.jit(fixed.init)(KEY)).cameras
+    change = np.abs(found.pose - start.pose).max((1, 2))
+    np.testing.assert_array_equal(change > 1e-6, moved)
+    metrics = made.evaluate(state, KEY)
+    assert 1 < metrics['cameras_turned'] < 5 and 0.01 < metrics['cameras_moved'] < 0.2
 
 
 def test_layouts_agree(capture, tmp_path):
@@ -110,8 +160,18 @@ def test_layouts_agree(capture, tmp_path):
         ({'field__name': 'npg'}, "did you mean 'ngp'"),
         ({'renderer__name': 'skiping'}, "did you mean 'skipping'"),
         ({'objective__color': 'l2'}, 'config.objective.color'),
+        ({'train__adapt_every': 10}, 'no grid of this field grows'),
+        ({'box__center': (9.0, 0.0, 0.0)}, 'set config.box.center and config.box.half'),
     ],
 )
 def test_mistakes_are_sentences(capture, changes, words):
     with pytest.raises(UserError, match=words):
         experiments.build(config(capture, **changes))
+
+
+def test_weights_of_what_is_not_there(capture):
+    """The hash grid has no planes that could be smooth."""
+    made = experiments.build(config(capture, **SMALL, objective__smoothness=0.1))
+    batch = {'rgba': jnp.zeros((2, 4), jnp.uint8), 'place': jnp.zeros(2, jnp.int32)}
+    with pytest.raises(UserError, match=r'config.objective.smoothness is 0.1, but .* distortion'):
+        jax.eval_shape(made.step, jax.eval_shape(made.init, KEY), batch, KEY)

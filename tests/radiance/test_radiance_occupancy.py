@@ -144,14 +144,17 @@ def test_density_decays_and_comes_back():
     lower = grids.update(grid, lambda x: 0.1 + 0 * x[:, 0], keys[1], decay=0.75, threshold=1.0)
     np.testing.assert_array_equal(lower.density, 1.5)
     for key in keys[2:4]:
-        lower = grids.update(lower, lambda x: 0.0 * x[:, 0], key, decay=0.75, threshold=0.9)
-    assert not lower.occupied.any()
+        half = lambda x: jnp.where(x[:, 0] > 0, 5.0, 0.0)  # noqa: E731
+        lower = grids.update(lower, half, key, decay=0.75, threshold=0.9)
+    assert not lower.occupied[0, :2].any() and lower.occupied[0, 2:].all()
     back = grids.update(lower, lambda x: 2.0 + 0 * x[:, 0], keys[4], threshold=1.0)
     assert back.occupied.all()
     # Where the mean is below the threshold, what is above the mean stays.
     empty = grids.unknown(LOW, HIGH, 4)
     thin = grids.update(empty, lambda x: jnp.where(x[:, 0] > 0, 0.2, 0.1), keys[0], threshold=1.0)
     assert not thin.occupied[0, :2].any() and thin.occupied[0, 2:].all()
+    even = grids.update(empty, lambda x: 0.1 + 0 * x[:, 0], keys[0], threshold=1.0)
+    assert even.occupied.all()
 
 
 def test_an_update_of_some_cells_leaves_the_others():

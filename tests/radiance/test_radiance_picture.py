@@ -56,6 +56,11 @@ def test_a_ball_looks_like_a_ball():
     np.testing.assert_allclose(seen.depth[hit], depth[hit], atol=0.05)
     surface = (origins + depth.reshape(2, -1, 1) * directions).reshape(2, 9, 13, 3)
     assert (jnp.sum(seen.normals * surface, -1)[hit] > 0.99).all()
+    # Along the axis of the camera.
+    view = picture.seen_along(jax.tree.map(lambda x: x[1], seen), camera[1])
+    ahead = surface[1] @ camera.pose[1, 2, :3] + camera.pose[1, 2, 3]
+    np.testing.assert_allclose(view.depth[hit[1]], ahead[hit[1]], atol=0.05)
+    assert np.abs(seen.depth[1] - view.depth)[hit[1]].max() > 0.02
 
 
 @pytest.mark.parametrize('chunk', [7, 117, 1000])

@@ -3,12 +3,11 @@
 import jax
 import numpy as np
 import pytest
-from flax import linen
 from jax import numpy as jnp
 
 from jaxcv.cameras import look_at, make, pixel_grid, rays
-from jaxcv.radiance.fields import Condition, Radiance
-from jaxcv.radiance.renderers import hierarchical, proposing, skipping
+from jaxcv.radiance.fields import Condition, Field, Radiance, field
+from jaxcv.radiance.renderers import grown, hierarchical, penalties, proposing, skipping
 
 RADIUS = 0.5
 CAMERA = make(look_at(jnp.array([3.0, 0, 0]), jnp.zeros(3), jnp.array([0, 0, 1.0])), 12.0, 10, 10)
@@ -16,11 +15,11 @@ RAYS = rays(CAMERA, pixel_grid(10, 10).reshape(-1, 2))
 NOTHING = Condition()
 
 
-class Ball(linen.Module):
+class Ball(Field):
     """Dense within the radius, of the color of the direction it is seen in."""
 
     def __call__(self, positions, directions, condition=None):
-        return Radiance(self.density(positions), (directions + 1) / 2)
+        return Radiance(self.density(positions, condition), (directions + 1) / 2)
 
     def density(self, positions, condition=None):
         return 200 * jax.nn.sigmoid(100 * (RADIUS - jnp.linalg.norm(positions, axis=-1)))
@@ -99,7 +98,7 @@ def test_empty_cells_are_skipped_and_lost_samples_told():
 def test_proposals_learn_where_the_field_is():
     """The interlevel loss sees weights that an even proposal does not cover."""
 
-    class Fog(linen.Module):
+    class Fog(Field):
         def density(self, positions, condition=None):
             return jnp.full(len(positions), 0.5)
 
@@ -110,3 +109,53 @@ def test_proposals_learn_where_the_field_is():
         for r in (good, bad)
     ]
     assert losses[0] < 0.05 < 0.3 < losses[1]
+
+
+class Guest(Ball):
+    """A ball that is there for a fifth of the time."""
+
+    def density(self, positions, condition=None):
+        here = jnp.abs(condition.time - 0.5) < 0.1
+        return jnp.where(here, Ball.density(self, positions), 0.0)
+
+
+def test_what_is_there_at_any_time_is_not_empty():
+    renderer = skipping(Guest(), steps=256, per_ray=100, cells=8, every=1)
+    params, aux = renderer.init(jax.random.key(0))
+    update = jax.jit(renderer.update)
+    for i in range(40):
+        aux = update(params, aux, jax.random.key(i))
+    axis = (np.arange(8) + 0.5) / 4 - 1
+    away = np.linalg.norm(np.stack(np.meshgrid(axis, axis, axis, indexing='ij')), axis=0)
+    occupied = np.asarray(aux['grid'].occupied[0])
+    assert occupied[away < 0.3].all() and not occupied[away > 0.9].any()
+    told = Condition(jnp.linspace(0, 1, 100))
+    sight = jax.jit(renderer.render)(params, aux, RAYS, told, None)
+    here, (hit, _, _) = np.abs(told.time - 0.5) < 0.09, truth()
+    assert (here & hit).any()
+    np.testing.assert_allclose(sight.rendered.opacity[here & hit], 1, atol=2e-3)
+    gone = np.abs(told.time - 0.5) > 0.11
+    np.testing.assert_allclose(sight.rendered.opacity[gone], 0, atol=1e-6)
+    np.testing.assert_allclose(
+        renderer.density(params, jnp.zeros((1, 3)), Condition(jnp.full(1, 0.5))), 200, rtol=1e-3
+    )
+
+
+def test_what_concerns_all_fields():
+    """Penalties are summed over the field and its proposals, and all that can grow does."""
+    planes = [field('triplane', cells=4 + i, features=2) for i in range(3)]
+    renderer = proposing(planes[0], planes[1:], counts=(8, 8, 8))
+    params, _ = renderer.init(jax.random.key(0))
+    every = [params['field'], *params['proposals']]
+    found = penalties(renderer, params, jax.random.key(0))
+    alone = [
+        one.apply(own, jax.random.key(0), method='penalties')['variation']
+        for one, own in zip(planes, every, strict=True)
+    ]
+    np.testing.assert_allclose(found['variation'], sum(alone), rtol=1e-6)
+    assert not penalties(RENDERERS['shared'](), {'fine': {}}, jax.random.key(0))
+
+    renderer = hierarchical(field('voxels', cells=2, finest=4, degree=0))
+    params, _ = renderer.init(jax.random.key(0))
+    shapes = jax.tree.map(lambda x: x.shape[:3], grown(renderer, params))
+    assert jax.tree.leaves(shapes, is_leaf=lambda x: isinstance(x, tuple)) == [(5, 5, 5)] * 4

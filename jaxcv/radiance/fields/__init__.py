@@ -9,7 +9,7 @@ decoded    what fields with a small network share
 from flax import linen
 
 from jaxcv.errors import choose, construct
-from jaxcv.radiance.fields.field import Condition, Radiance
+from jaxcv.radiance.fields.field import Condition, Field, Radiance
 from jaxcv.radiance.fields.kplanes import KPlanesField
 from jaxcv.radiance.fields.nerf import NeRFField
 from jaxcv.radiance.fields.ngp import NGPField
@@ -27,7 +27,7 @@ FIELDS = {
 }
 
 
-def field(name: str, **fields) -> linen.Module:
+def field(name: str = '', **fields) -> linen.Module:
     """By name, with the fields of its module."""
     return construct(FIELDS[choose(name, FIELDS, 'config.field.name')], fields, 'config.field')
 
@@ -35,6 +35,7 @@ def field(name: str, **fields) -> linen.Module:
 __all__ = [
     'FIELDS',
     'Condition',
+    'Field',
     'KPlanesField',
     'NGPField',
     'NeRFField',

@@ -1,17 +1,16 @@
 """Fields of encoded positions: two small networks make density and color of the features."""
 
 import jax
-from flax import linen
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcv.ops import sh
 from jaxcv.radiance.fields.appearance import Appearance
-from jaxcv.radiance.fields.field import Condition, Radiance, activate
+from jaxcv.radiance.fields.field import Condition, Field, Radiance, activate
 from jaxcv.radiance.fields.mlp import MLP
 
 
-class DecodedField(linen.Module):
+class DecodedField(Field):
     """What such fields share; each adds `encode`.
 
     widths        hidden layers of the first network, which makes `inner` numbers, the first of them

@@ -1,16 +1,17 @@
 """What every radiance field takes and gives.
 
 A field is a linen module, called as `field(positions, directions, condition) -> Radiance`, with a
-method `density(positions, condition)` that computes no color. Positions [n 3] are in the box
-[-1, 1]^3 (unbounded scenes are contracted before), directions [n 3] are of unit length, and density
-is per unit of length of the box.
+method `density(positions, condition)` that computes no color, and those of `Field`. Positions [n 3]
+are in the box [-1, 1]^3 (unbounded scenes are contracted before), directions [n 3] are of unit
+length, and density is per unit of length of the box.
 """
 
 from typing import NamedTuple
 
 import jax
+from flax import linen
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from jaxcv.errors import UserError, choose
 
@@ -28,6 +29,24 @@ class Condition(NamedTuple):
     time: Float[Array, 'n'] | None = None  # in [0, 1]
     image: Int[Array, 'n'] | None = None  # which photograph, for appearance
     variance: Float[Array, 'n 3'] | None = None  # of a Gaussian about the position, per axis
+
+
+class Field(linen.Module):
+    """What fields of grids have to say about their parameters, which others need not."""
+
+    def penalties(self, key: Key[Array, '']) -> dict[str, Float[Array, '']]:
+        """What is to be kept small, by name."""
+        return {}
+
+    @linen.nowrap
+    def grown(self, params: PyTree[Array]) -> PyTree[Array]:
+        """The parameters of the same field on a finer grid."""
+        return params
+
+    @linen.nowrap
+    def opened(self, params: PyTree[Array], share: float | Float[Array, '']) -> PyTree[Array]:
+        """The parameters without the finest details: none of these at a `share` of 0, all at 1."""
+        return params
 
 
 def given(condition: Condition | None, name: str, what: str) -> Array:

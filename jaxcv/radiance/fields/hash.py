@@ -35,6 +35,13 @@ class HashGrid(linen.Module):
         return jnp.concatenate(found, -1)
 
 
+def fading(levels: int, share: float | Float[Array, '']) -> Float[Array, 'levels']:
+    """Weights that let levels in one after another, as `share` goes from 0, where there is but the
+    coarsest, to 1 (Lin et al. 2021, eq. 14)."""
+    passed = jnp.clip(share * (levels - 1) + 1 - jnp.arange(levels), 0, 1)
+    return (1 - jnp.cos(jnp.pi * passed)) / 2
+
+
 def small(key, shape, dtype=jnp.float32):
     """Uniform within 1e-4 of 0 (section 4)."""
     return linen.initializers.uniform(2e-4)(key, shape, dtype) - 1e-4

@@ -8,7 +8,14 @@ from jax import numpy as jnp
 
 from jaxcv.radiance.fields.decoded import DecodedField
 from jaxcv.radiance.fields.field import given
-from jaxcv.radiance.fields.planes import SPACE, TIME, project
+from jaxcv.radiance.fields.planes import (
+    SPACE,
+    TIME,
+    plane_variation,
+    project,
+    time_smoothness,
+    time_sparsity,
+)
 
 
 class KPlanesField(DecodedField):
@@ -43,6 +50,17 @@ class KPlanesField(DecodedField):
             pairs = zip(planes, self.axes, strict=True)
             found.append(math.prod(project(plane, positions, axes) for plane, axes in pairs))
         return jnp.concatenate(found, -1)
+
+    def penalties(self, key):
+        """Summed over planes: variation in space, and of those of time smoothness and sparsity."""
+        space = [plane for scale in self.planes for plane in scale[: len(SPACE)]]
+        time = [plane for scale in self.planes for plane in scale[len(SPACE) :]]
+        found = {'variation': sum(map(plane_variation, space))}
+        if time:
+            found['variation'] += sum(plane_variation(plane, (0,)) for plane in time)
+            found['smoothness'] = sum(map(time_smoothness, time))
+            found['sparsity'] = sum(map(time_sparsity, time))
+        return found
 
 
 def positive(key, shape, dtype=jnp.float32):

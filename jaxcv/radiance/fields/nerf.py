@@ -8,14 +8,14 @@ from jaxtyping import Array, Float
 from jaxcv.errors import choose
 from jaxcv.nn import Dense
 from jaxcv.radiance.fields.appearance import Appearance
-from jaxcv.radiance.fields.field import Condition, Radiance, activate, given
+from jaxcv.radiance.fields.field import Condition, Field, Radiance, activate, given
 from jaxcv.radiance.fields.fourier import fourier, frequencies
 from jaxcv.radiance.fields.frequency import frequency
 
 ENCODINGS = ('frequency', 'integrated', 'fourier')
 
 
-class NeRFField(linen.Module):
+class NeRFField(Field):
     """`depth` layers of `width`, the encoded position again before layer `skip`, and one layer of
     `view_width` that knows the direction.
 

@@ -1,7 +1,9 @@
 """The field of Instant-NGP: a hash grid and two small networks (Müller et al. 2022)."""
 
+from flax import linen
+
 from jaxcv.radiance.fields.decoded import DecodedField
-from jaxcv.radiance.fields.hash import HashGrid
+from jaxcv.radiance.fields.hash import HashGrid, fading
 
 
 class NGPField(DecodedField):
@@ -19,3 +21,10 @@ class NGPField(DecodedField):
 
     def encode(self, positions, condition):
         return self.grid(positions)
+
+    @linen.nowrap
+    def opened(self, params, share):
+        """Of the hash grid: level by level."""
+        weights, parts = fading(self.levels, share), params['params']
+        grid = {f'level{i}': parts['grid'][f'level{i}'] * weights[i] for i in range(self.levels)}
+        return {**params, 'params': {**parts, 'grid': grid}}

@@ -21,9 +21,11 @@ def project(
     return interpolate(plane.reshape(-1, plane.shape[-1]), positions[:, jnp.array(axes)], cells)
 
 
-def plane_variation(plane: Float[Array, 'i j f']) -> Float[Array, '']:
-    """Mean square of the differences between neighbors, summed over both axes."""
-    return sum(jnp.square(jnp.diff(plane, axis=axis)).mean() for axis in (0, 1))
+def plane_variation(
+    plane: Float[Array, 'i j f'], along: tuple[int, ...] = (0, 1)
+) -> Float[Array, '']:
+    """Mean square of the differences between neighbors, summed over the axes `along` which."""
+    return sum(jnp.square(jnp.diff(plane, axis=axis)).mean() for axis in along)
 
 
 def time_smoothness(plane: Float[Array, 'i t f']) -> Float[Array, '']:

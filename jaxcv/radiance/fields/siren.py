@@ -8,7 +8,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcv.nn import Dense
-from jaxcv.radiance.fields.field import Condition, Radiance, activate
+from jaxcv.radiance.fields.field import Condition, Field, Radiance, activate
 
 
 def symmetric(bound: float):
@@ -34,7 +34,7 @@ class Sine(linen.Module):
         return jnp.sin(self.frequency * dense(x))
 
 
-class SirenField(linen.Module):
+class SirenField(Field):
     """`depth` layers of sines; the color has one more, which knows the direction."""
 
     depth: int = 5

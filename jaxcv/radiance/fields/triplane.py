@@ -3,7 +3,7 @@
 from flax import linen
 
 from jaxcv.radiance.fields.decoded import DecodedField
-from jaxcv.radiance.fields.planes import SPACE, project
+from jaxcv.radiance.fields.planes import SPACE, plane_variation, project
 
 
 class TriPlaneField(DecodedField):
@@ -20,3 +20,6 @@ class TriPlaneField(DecodedField):
     def encode(self, positions, condition):
         pairs = zip(self.planes, SPACE, strict=True)
         return sum(project(plane, positions, axes) for plane, axes in pairs)
+
+    def penalties(self, key):
+        return {'variation': sum(map(plane_variation, self.planes))}

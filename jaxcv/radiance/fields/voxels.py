@@ -8,23 +8,28 @@ from jaxtyping import Array, Float, Key
 
 from jaxcv.ops import sh
 from jaxcv.ops.rows import take_rows
-from jaxcv.radiance.fields.field import Condition, Radiance, activate
+from jaxcv.radiance.fields.field import Condition, Field, Radiance, activate
 from jaxcv.radiance.fields.grid import interpolate
 
 
-class VoxelField(linen.Module):
+class VoxelField(Field):
     """Grids of `cells`^3 cells, so cells + 1 nodes along each axis: `density` [x y z 1] and
-    `harmonics` [x y z 3k], the k coefficients of red, then of green, then of blue."""
+    `harmonics` [x y z 3k], the k coefficients of red, then of green, then of blue. They can grow to
+    `finest`^3 cells, by 2 at a time."""
 
     cells: int = 128
     degree: int = 2
     activation: str = 'relu'
+    finest: int = 0
 
     def setup(self):
-        nodes = (self.cells + 1,) * 3
-        start, zeros = linen.initializers.constant(0.1), linen.initializers.zeros
-        self.raw = self.param('density', start, (*nodes, 1))
-        self.harmonics = self.param('harmonics', zeros, (*nodes, 3 * sh.size(self.degree)))
+        self.raw = self.grid('density', linen.initializers.constant(0.1), 1)
+        self.harmonics = self.grid('harmonics', linen.initializers.zeros, 3 * sh.size(self.degree))
+
+    def grid(self, name, init, channels):
+        if self.has_variable('params', name):  # of any size: it may have grown
+            return self.get_variable('params', name)
+        return self.param(name, init, (*(self.cells + 1,) * 3, channels))
 
     def __call__(
         self,
@@ -43,7 +48,23 @@ class VoxelField(linen.Module):
         return activate(self.at(self.raw, positions)[:, 0], self.activation)
 
     def at(self, grid, positions):
-        return interpolate(grid.reshape(-1, grid.shape[-1]), positions, (self.cells,) * 3)
+        cells = tuple(nodes - 1 for nodes in grid.shape[:3])
+        return interpolate(grid.reshape(-1, grid.shape[-1]), positions, cells)
+
+    def penalties(self, key):
+        """Total variation over a hundredth of the cells, of each grid."""
+        keys = jax.random.split(key, max(self.raw.size // 100, 1))
+        return {
+            'variation': total_variation(self.raw, keys),
+            'color_variation': total_variation(self.harmonics, keys),
+        }
+
+    @linen.nowrap
+    def grown(self, params):
+        nodes = len(params['params']['density'])
+        if 2 * (nodes - 1) > self.finest:
+            return params
+        return jax.tree.map(lambda grid: upsample(grid, 2), params)
 
 
 def upsample(

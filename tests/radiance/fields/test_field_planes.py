@@ -28,6 +28,7 @@ def test_regularizers_of_linear_planes():
     np.testing.assert_allclose(planes.plane_variation(plane), 1.0**2 + 1.0**2, rtol=1e-5)
     np.testing.assert_allclose(planes.time_smoothness(plane), 0, atol=1e-9)
     np.testing.assert_allclose(planes.time_sparsity(jnp.full((3, 4, 2), 0.25)), 0.75)
+    np.testing.assert_allclose(planes.plane_variation(plane, (1,)), 1.0**2, rtol=1e-5)
     bent = jnp.zeros((2, 3, 1)).at[0, 1].set(1.0)
     np.testing.assert_allclose(planes.time_smoothness(bent), (2**2 + 0) / 2)
 
@@ -65,3 +66,35 @@ def test_time_starts_as_no_time():
     moved = field.apply({'params': params}, positions, condition, method='encode')
     scale = 2 * np.linspace(0, 1, 7)[:, None] - 1
     np.testing.assert_allclose(moved, expected * scale, atol=1e-6)
+
+
+def test_penalties_are_those_of_all_planes():
+    """Time has no say in how far features may vary: that is for smoothness."""
+    positions, told = jnp.zeros((1, 3)), Condition(time=jnp.zeros(1))
+    field = KPlanesField(cells=(4, 7), time_cells=5, features=2)
+    params = field.init(jax.random.key(0), positions, positions, told)['params']
+    rng = np.random.default_rng(0)
+    params = {
+        name: rng.normal(size=x.shape).astype(np.float32) if name.startswith('scale') else x
+        for name, x in params.items()
+    }
+    found = field.apply({'params': params}, jax.random.key(0), method='penalties')
+    expected = {'variation': 0.0, 'smoothness': 0.0, 'sparsity': 0.0}
+    for name, plane in params.items():
+        if name.startswith('scale'):
+            expected['variation'] += np.square(np.diff(plane, axis=0)).mean()
+            if '3' in name:
+                expected['smoothness'] += np.square(np.diff(plane, n=2, axis=1)).mean()
+                expected['sparsity'] += np.abs(plane - 1).mean()
+            else:
+                expected['variation'] += np.square(np.diff(plane, axis=1)).mean()
+    assert set(found) == set(expected)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)
+
+    field = TriPlaneField(cells=4, features=2)
+    variables = field.init(jax.random.key(0), positions, positions)
+    drawn = [np.asarray(variables['params'][f'plane{a}{b}']) for a, b in planes.SPACE]
+    expected = sum(np.square(np.diff(x, axis=i)).mean() for x in drawn for i in (0, 1))
+    found = field.apply(variables, jax.random.key(0), method='penalties')
+    np.testing.assert_allclose(found['variation'], expected, rtol=1e-5)

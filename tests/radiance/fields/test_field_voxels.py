@@ -67,3 +67,29 @@ def test_total_variation_draws_every_cell_and_nothing_else():
     assert np.isfinite(gradient).all() and gradient[1, 1, 1, 0] > 0
     outside = jnp.zeros((4, 4, 4, 1)).at[3, 3, 3, 0].set(1.0)
     assert total_variation(outside, keys[:500]) == 0
+
+
+def test_a_field_grows_as_far_as_it_may():
+    """It stays the same function, and is never finer than `finest`."""
+    field = VoxelField(cells=3, degree=0, finest=13)
+    positions, directions = drawn((40, 3)).clip(-1, 1), unit(40)
+    params = field.init(jax.random.key(0), positions, directions)
+    params = jax.tree.map(lambda x: drawn(x.shape), params)
+    expected = field.apply(params, positions, directions)
+    for nodes in (7, 13, 13):
+        params = field.grown(params)
+        assert {x.shape[:3] for x in jax.tree.leaves(params)} == {(nodes,) * 3}
+        found = field.apply(params, positions, directions)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_penalties_are_the_total_variations_of_the_grids():
+    """Linear grids vary alike in all cells, whichever are drawn."""
+    steps = np.indices((5, 5, 5)).sum(0)[..., None].astype(np.float32)
+    params = {'density': jnp.asarray(steps), 'harmonics': jnp.tile(2 * steps, 3)}
+    field = VoxelField(cells=4, degree=0)
+    found = field.apply({'params': params}, jax.random.key(0), method='penalties')
+    unit = 3**0.5 * 4 / 256
+    np.testing.assert_allclose(found['variation'], unit, rtol=1e-5)
+    np.testing.assert_allclose(found['color_variation'], 2 * 3 * unit, rtol=1e-5)

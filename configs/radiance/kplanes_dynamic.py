@@ -1,0 +1,41 @@
+"""A desk where toys move, at any time and from any side, learned from 100 photographs each taken at
+another time, by planes of space and time (K-planes).
+
+    python -m experiments.main --config=configs/radiance/kplanes_dynamic.py --workdir=runs/kplanes
+
+The photographs are rendered by the project, in half a minute, when first asked for. A quarter of
+it was run, --config.train.steps=1000: 26.3 dB (SSIM .926) at 6 other times from other sides, in 3
+minutes of one core.
+"""
+
+import ml_collections
+
+
+def get_config():
+    config = ml_collections.ConfigDict()
+    config.experiment = 'radiance'
+    config.data = {'name': 'moving_desk', 'image_size': 100}
+    config.box = {'center': (0.0, 0.0, 0.0), 'half': 1.0, 'downscale': 1}
+    config.field = {
+        'name': 'kplanes',
+        'cells': (48, 96),
+        'time_cells': 24,
+        'features': 16,
+        'widths': (32,),
+        'color_widths': (32, 32),
+    }
+    config.renderer = {'name': 'skipping', 'steps': 192, 'per_ray': 24.0, 'cells': 48}
+    config.proposals = ()
+    config.objective = {
+        'color': 'squared',
+        'background': 'random',
+        'distortion': 0.0,
+        'variation': 1e-4,
+        'smoothness': 1e-4,
+        'sparsity': 1e-4,
+    }
+    config.poses = {'refine': False, 'rate': 0.1, 'opening': 0, 'wrong': (0.0, 0.0)}
+    config.viewed = {'chunk': 4096, 'frames': 24, 'judged': 0}
+    config.optim = {'name': 'adam', 'lr': 3e-2, 'schedule': 'cosine', 'beta2': 0.99, 'eps': 1e-15}
+    config.train = {'steps': 4000, 'batch_size': 1024, 'eval_every': 1000, 'ema': 0.95}
+    return config

@@ -1,0 +1,83 @@
+"""Cameras that are learned along with the scene: how wrong they start, and the movement of the
+whole that no photograph can tell, by which they end away from where they were."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from jaxcv.cameras import Camera, inverse, transformed
+from jaxcv.cameras.poses import rotated
+from jaxcv.cameras.rotations import normalized, product
+
+LITTLE = 1e-4  # how much depth counts that one camera alone tells
+
+
+class Similarity(NamedTuple):
+    """x becomes scale rotation x + shift."""
+
+    scale: Float[Array, '']
+    rotation: Float[Array, '3 3']
+    shift: Float[Array, '3']
+
+
+def centers(cameras: Camera) -> Float[Array, '*b 3']:
+    """Where cameras stand."""
+    return inverse(cameras.pose)[..., 3]
+
+
+def errors(
+    cameras: Camera, angle: float, share: float, keys: Key[Array, 'n']
+) -> Float[Array, 'n 6']:
+    """A twist per camera (`cameras.refined`) that turns it by `angle` (radians) about any axis, and
+    moves it anywhere by `share` of its distance from the origin."""
+    draw = jax.vmap(lambda key: jax.random.normal(key, (2, 3)))(keys)
+    turn, way = normalized(draw[:, 0]), normalized(draw[:, 1])
+    reach = jnp.linalg.norm(centers(cameras), axis=-1, keepdims=True)
+    return jnp.concatenate([angle * turn, share * reach * way], axis=-1)
+
+
+def similarity(old: Camera, new: Camera) -> Similarity:
+    """What takes points of the world to where the same cameras, as `new`, see them as before.
+
+    Centers of cameras, which others compare, say less about that: all can be too low, and look too
+    high, without changing much of what is near the origin. So eight points around it are placed
+    where the lines of sight of the new cameras come nearest to one another, and what takes the
+    points there follows by least squares (Umeyama 1991).
+    """
+    points = jnp.stack(jnp.meshgrid(*[jnp.array([-0.5, 0.5])] * 3), axis=-1).reshape(-1, 3)
+    every = jnp.broadcast_to(points, (len(old), *points.shape))
+    seen = transformed(old.pose, every)  # in the cameras, and from there into the world again:
+    said = transformed(inverse(new.pose), seen)
+    sight = normalized(rotated(inverse(new.pose)[..., :3], seen))
+    off = jnp.eye(3) - (1 - LITTLE) * sight[..., :, None] * sight[..., None, :]
+    known = jnp.einsum('ckij,ckj->ki', off, said, precision='highest')
+    return _least_squares(points, jnp.linalg.solve(off.sum(0), known[..., None])[..., 0])
+
+
+def _least_squares(points, targets):
+    """The best similarity from n points to n others."""
+    middles = points.mean(0), targets.mean(0)
+    points, targets = points - middles[0], targets - middles[1]
+    u, _, v = jnp.linalg.svd(product(targets.T, points))
+    turn = jnp.array([1.0, 1.0, 0.0]) + jnp.array([0.0, 0.0, 1.0]) * jnp.linalg.det(product(u, v))
+    rotation = product(u * turn, v)
+    scale = (targets * product(points, rotation.T)).sum() / jnp.square(points).sum()
+    shift = middles[1] - scale * product(rotation, middles[0][:, None])[:, 0]
+    return Similarity(scale, rotation, shift)
+
+
+def moved(cameras: Camera, by: Similarity) -> Camera:
+    """Cameras that see the moved world as they saw it before."""
+    turned = product(cameras.pose[..., :3], by.rotation.T)
+    shift = by.scale * cameras.pose[..., 3:] - product(turned, by.shift[:, None])
+    return replace(cameras, pose=jnp.concatenate([turned, shift], axis=-1))
+
+
+def apart(first: Camera, second: Camera) -> tuple[Float[Array, '*b'], Float[Array, '*b']]:
+    """(angle in radians, distance of the centers) between cameras."""
+    chord = jnp.linalg.norm(first.pose[..., :3] - second.pose[..., :3], axis=(-2, -1))
+    angle = 2 * jnp.arcsin(jnp.clip(chord / 8**0.5, 0, 1))
+    return angle, jnp.linalg.norm(centers(first) - centers(second), axis=-1)
