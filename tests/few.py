@@ -2,8 +2,12 @@
 
 import os
 
-# What computes little is not worth optimizing.
+# What computes little is not worth optimizing. Rays are much.
 QUICK = {**os.environ, 'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
+
+
+def environment(config):
+    return None if config.experiment in ('radiance', 'splat') else QUICK
 
 
 def few_of(config) -> list[str]:

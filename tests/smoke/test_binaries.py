@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from few import QUICK, few_of
+from few import QUICK, environment, few_of
 
 from jaxcv.train.config import available, load
 
@@ -59,9 +59,9 @@ ALIKE = {
 FEW = ('--config.train.steps=3', '--config.train.log_every=1', '--config.train.eval_every=0')
 
 
-def command(*words, cwd=ROOT, code=0):
+def command(*words, cwd=ROOT, code=0, env=QUICK):
     done = subprocess.run(
-        [sys.executable, *words], cwd=cwd, env=QUICK, capture_output=True, text=True
+        [sys.executable, *words], cwd=cwd, env=env, capture_output=True, text=True
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -72,13 +72,14 @@ def command(*words, cwd=ROOT, code=0):
 def test_config_runs(config, tmp_path, needs):
     """What it needs is trained for a few steps too."""
     workdir, name = tmp_path / 'run', str(Path(config).relative_to(ROOT))
-    few = [*FEW, *few_of(load(config)), *SCALED_DOWN.get(name, ())]
+    loaded = load(config)
+    few = [*FEW, *few_of(loaded), *SCALED_DOWN.get(name, ())]
     file, _, variant = name.partition(':')
     if variant or Path(file).stem in ALIKE:
         few.append('--config.train.show_every=-1')
     places = f'--workdir={workdir}', f'--needs={needs}'
     arguments = ('-m', 'experiments.main', f'--config={config}', *places)
-    said = command(*arguments, *few)
+    said = command(*arguments, *few, env=environment(loaded))
     assert 'report' in said
     rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
     assert [row['step'] for row in rows if row['phase'] == 'train'] == [1, 2, 3]
@@ -108,7 +109,7 @@ def test_a_scene_for_other_programs(tmp_path):
     config = f'{ROOT}/configs/splat/splat_scene.py'
     few = (*FEW, *few_of(load(config)), f'--workdir={tmp_path}/run')
     words = ('-m', 'experiments.extract', f'--config={config}', *few, '--resolution=32')
-    said = command(*words, f'--out={tmp_path}/out')
+    said = command(*words, f'--out={tmp_path}/out', env=None)
     assert '100 pictures' in said and (tmp_path / 'out/mesh.glb').stat().st_size > 1000
     assert 'is there already' in command(*words, f'--out={tmp_path}/out', code=2)
 
