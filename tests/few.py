@@ -24,7 +24,7 @@ def few_of(config) -> list[str]:
         few += ['--config.viewed.frames=2', '--config.viewed.judged=2']
     if config.experiment == 'splat':
         few += ['--config.viewed.frames=2', '--config.viewed.judged=2']
-        if config.data.name == 'capture':
-            few += ['--config.data.name=desk', '--config.initial.name=hull']
-        few += ['--config.initial.count=500']
+        few += ['--config.initial.name=hull', '--config.initial.count=500']
+    if config.get('data', {}).get('name') == 'capture':
+        few += ['--config.data.name=desk']
     return few

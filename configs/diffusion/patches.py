@@ -2,8 +2,8 @@
 
     python -m experiments.main --config=configs/diffusion/patches.py --workdir=runs/patches
 
-About .6 seconds a step on 2 cores. The first 1,000 were run: a Frechet distance of 8.7 (12.3 without
-the average of the parameters), textures and skies, with grain where there should be none.
+About .6 seconds a step on 2 cores. The first 1,000 were run: a Frechet distance of 8.7 (12.3
+without the average of the parameters), textures and skies, with grain where there should be none.
 
 The variant `:inpainting` is shown parts of the patches and learns to complete them.
 """

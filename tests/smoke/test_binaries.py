@@ -41,6 +41,12 @@ SCALED_DOWN = {
         *LATENT_DATA, '--config.train.batch_size=4', '--config.model.widths=(32,32,32,32)',
         '--config.train.precision=float32',
     ),
+    'configs/radiance/nerf_blender.py': (
+        '--config.field.width=16', '--config.renderer.coarse=8', '--config.renderer.fine=8',
+    ),
+    'configs/radiance/ngp_blender.py': (
+        '--config.renderer.steps=64', '--config.renderer.cells=32', '--config.field.rows=4096',
+    ),
     'configs/tokens/imagenet_vqgan.py': VQGAN,
     'configs/tokens/imagenet_vqgan.py:scales': (*VQGAN, '--config.quantizer.scales=(1,2,4)'),
     'configs/tokens/imagenet_maskgit.py': (
@@ -54,7 +60,7 @@ SCALED_DOWN = {
 # variants.
 ALIKE = {
     'cifar10_ddpm', 'cifar10_edm', 'faces', 'imagenet', 'imagenet_dit_xl2', 'imagenet_maskgit',
-    'imagenet_vqgan', 'patches', 'patches_tokenizer',
+    'imagenet_vqgan', 'nerf_blender', 'ngp_blender', 'patches', 'patches_tokenizer',
 }  # fmt: skip
 FEW = ('--config.train.steps=3', '--config.train.log_every=1', '--config.train.eval_every=0')
 
