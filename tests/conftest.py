@@ -4,16 +4,13 @@ compute little: XLA leaves most optimizations out, but for those that ask to be 
 import os
 
 import jax
-import jaxlib
 import pytest
+from compiling import FLAG
 
 from jaxcv.train import machine
 
-if jaxlib.__version__.startswith('0.10.'):  # others may not know it, and end the process
-    # A third of the time that compiling for a CPU takes, for 4% of speed.
-    flag = '--xla_cpu_use_fusion_emitters=false'
-    os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {flag}'
-
+# Also for the processes that tests start.
+os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {FLAG}'
 machine.cache()
 machine.virtual_devices(8)
 jax.config.update('jax_disable_most_optimizations', True)
