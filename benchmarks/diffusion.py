@@ -9,11 +9,11 @@ from jax import numpy as jnp
 
 from benchmarks.case import Case
 from benchmarks.record import record
+from benchmarks.stepping import stepping
 from benchmarks.timing import alternate
 from jaxcv.diffusion import diffusers, guidance, parameterization, samplers, schedules, spacing
 from jaxcv.diffusion.networks import Condition, DiT, UNet
 from jaxcv.diffusion.sampling import sample
-from jaxcv.ops import across
 from jaxcv.train.update import update
 
 BATCH, SIZE, CLASSES = 16, 32, 10
@@ -39,22 +39,7 @@ def training(network, devices: int):
     made, data = update(loss, optax.adamw(RATE)), batch()
     condition = Condition(label=data['label'] if network.num_classes else None)
     params = jax.jit(network.init)(jax.random.key(0), data['x'], data['time'], condition)
-    mapped = jax.pmap(
-        made.step,
-        across.DATA,
-        in_axes=(None, 0, None),
-        out_axes=None,
-        donate_argnums=0,
-        devices=jax.devices()[:devices],
-    )
-    shards = jax.tree.map(lambda x: x.reshape(devices, BATCH // devices, *x.shape[1:]), data)
-    held = [made.init(params), jax.random.key(1)]
-
-    def step():
-        held[0], metrics = mapped(held[0], shards, held[1])
-        return metrics
-
-    return step
+    return stepping(made, made.init(params), data, devices)
 
 
 def torch_training(network, labels: bool):

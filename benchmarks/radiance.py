@@ -9,9 +9,10 @@ from jax import numpy as jnp
 from benchmarks import torch_radiance
 from benchmarks.case import Case
 from benchmarks.record import record
+from benchmarks.stepping import stepping
 from benchmarks.timing import alternate
 from jaxcv.cameras import Rays
-from jaxcv.ops import across, rows
+from jaxcv.ops import rows
 from jaxcv.radiance import fields, losses, renderers
 from jaxcv.radiance.fields import Condition
 from jaxcv.train.update import update
@@ -59,22 +60,7 @@ def training(data, devices: int):
     made = update(loss, optax.adam(RATE, eps=EPS))
     params, aux = jax.jit(renderer.init)(jax.random.key(0))
     grid = aux['grid']._replace(occupied=jnp.asarray(shell())[None])
-    mapped = jax.pmap(
-        made.step,
-        across.DATA,
-        in_axes=(None, 0, None),
-        out_axes=None,
-        donate_argnums=0,
-        devices=jax.devices()[:devices],
-    )
-    shards = jax.tree.map(lambda x: x.reshape(devices, -1, *x.shape[1:]), data)
-    held = [made.init(params, {**aux, 'grid': grid}), jax.random.key(1)]
-
-    def step():
-        held[0], metrics = mapped(held[0], shards, held[1])
-        return metrics
-
-    return step
+    return stepping(made, made.init(params, {**aux, 'grid': grid}), data, devices)
 
 
 def ngp_training():

@@ -49,6 +49,11 @@ def config_file() -> str:
     return flags.FLAGS.config
 
 
+def workdir(file: str) -> Path:
+    """The value of --workdir, or where the runs of a config file go."""
+    return Path(flags.FLAGS.workdir or f'runs/{Path(file.partition(":")[0]).stem}')
+
+
 def trained(config, workdir: Path) -> Any:
     """What the run in `workdir` exports, which is finished first."""
     import experiments

@@ -35,7 +35,7 @@ SPLITS = ('train', 'test')
 def main(argv):
     file = command.config_file()
     config = configs.load(file, argv[1:])
-    workdir = Path(FLAGS.workdir or f'runs/{Path(file.partition(":")[0]).stem}')
+    workdir = command.workdir(file)
     out = Path(FLAGS.out or workdir.with_name(f'{workdir.name}_latents'))
     machine.start(config)
     stage = trained(config, workdir)

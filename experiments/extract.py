@@ -40,7 +40,7 @@ flags.DEFINE_integer('resolution', 160, 'Points of the volume of depths along ea
 def main(argv):
     file = command.config_file()
     config = configs.load(file, argv[1:])
-    workdir = Path(FLAGS.workdir or f'runs/{Path(file.partition(":")[0]).stem}')
+    workdir = command.workdir(file)
     out = Path(FLAGS.out or workdir.with_name(f'{workdir.name}_out'))
     choose(Path(FLAGS.mesh).suffix, surfaces.FORMATS, 'the suffix of --mesh')
     if out.exists():

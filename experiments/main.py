@@ -9,7 +9,6 @@ SLURM, MPI or on a TPU pod, which are recognized.
 """
 
 import os
-from pathlib import Path
 
 from absl import flags
 
@@ -32,7 +31,7 @@ flags.DEFINE_integer('process', PROCESS, 'Number of this process.')
 def main(argv):
     file = command.config_file()
     config = configs.load(file, argv[1:])
-    workdir = Path(FLAGS.workdir or f'runs/{Path(file.partition(":")[0]).stem}')
+    workdir = command.workdir(file)
     machine.start(config, FLAGS.coordinator, FLAGS.processes, FLAGS.process)
     needs = FLAGS.needs or workdir.absolute().parent / 'needs'
     experiment = experiments.build(config, needs, devices='auto')

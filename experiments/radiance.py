@@ -252,7 +252,7 @@ def evaluation(look, both, frames, behind, judged):
     def evaluate(state, key):
         (scene, cameras, metrics), found = as_learned(both, state, frames.cameras), []
         for i in range(count):
-            truth = composited(frames.images[i : i + 1], behind)
+            truth = volume.composite(data.unit(frames.images[i : i + 1]), behind)
             seen = look(*scene, cameras[i], time_of(frames, i))
             found.append(judge(jnp.clip(seen.color, 0, 1)[None], truth))
         return metrics | {name: np.mean([float(each[name]) for each in found]) for name in found[0]}
@@ -269,7 +269,7 @@ def as_learned(both, state, cameras):
 def exhibition(look, both, frames, behind, length):
     """Test views beside the truth, with depth and error; a way around the scene."""
     count = min(VIEWS, len(frames.images))
-    truth = np.asarray(composited(frames.images[:count], behind))
+    truth = np.asarray(volume.composite(data.unit(frames.images[:count]), behind))
 
     def show(state, key) -> Mapping[str, Picture | Video]:
         scene, cameras, _ = as_learned(both, state, frames.cameras)
@@ -285,10 +285,6 @@ def exhibition(look, both, frames, behind, length):
         return media
 
     return show
-
-
-def composited(images, behind):
-    return volume.composite(data.unit(jnp.asarray(rgba(images))), behind)
 
 
 def time_of(frames, index):

@@ -35,13 +35,7 @@ from jaxcv.errors import UserError, choose, construct
 from jaxcv.metrics import psnr, ssim
 from jaxcv.ops import across
 from jaxcv.radiance import volume
-from jaxcv.splat import (
-    Splats,
-    density,
-    losses,
-    mcmc,
-    rates,
-)
+from jaxcv.splat import Splats, density, losses, mcmc, rates
 from jaxcv.splat.population import Population, drawn, grown, populated
 from jaxcv.splat.scene import Drawing, Scene, looker, seen
 from jaxcv.splat.starts import STARTS, Start
@@ -169,12 +163,6 @@ def samples(frames) -> dict[str, np.ndarray]:
     return found if frames.masks is None else found | {'mask': frames.masks}
 
 
-def truth(images, behind):
-    """Photographs, if they are transparent in front of a background."""
-    colors = data.unit(images)
-    return volume.composite(colors, behind) if colors.shape[-1] == 4 else colors
-
-
 def visible(state, gaussians, drawing) -> Splats:
     """What is drawn of the Gaussians in the state of training."""
     degree = state.step // drawing.degree_every if drawing.degree_every else drawing.degree
@@ -190,7 +178,7 @@ def lesson(frames, drawing, objective, adam, paced, noise, steps):
         population, count = state.population, len(batch['frame'])
         gaussians, alive = population.gaussians, population.alive
         behind = volume.backdrop(objective.background, across.keys(key, count))[:, None, None]
-        wanted = truth(batch['image'], behind)
+        wanted = volume.composite(data.unit(batch['image']), behind)
 
         def loss(gaussians, shift):
             views = cameras[batch['frame']]
@@ -253,7 +241,7 @@ def evaluation(splats_of, look, frames, behind, judged):
         splats, found = splats_of(state), []
         for i in range(count):
             view = look(splats, frames.cameras[i])
-            found.append(judge(view, truth(frames.images[i : i + 1], behind)))
+            found.append(judge(view, volume.composite(data.unit(frames.images[i : i + 1]), behind)))
         scores = {name: np.mean([float(each[name]) for each in found]) for name in found[0]}
         return scores | {'gaussians': int(state.population.alive.sum())}
 
@@ -263,7 +251,7 @@ def evaluation(splats_of, look, frames, behind, judged):
 def exhibition(splats_of, look, frames, behind, length):
     """Test views beside the truth, with depth and error; a way around the scene."""
     count = min(VIEWS, len(frames.images))
-    expected = np.asarray(truth(frames.images[:count], behind))
+    expected = np.asarray(volume.composite(data.unit(frames.images[:count]), behind))
     up = -frames.cameras.pose[:, 1, :3].mean(0)
 
     def show(state, key) -> Mapping[str, Picture | Video]:

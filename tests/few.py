@@ -20,10 +20,9 @@ def few_of(config) -> list[str]:
         few += [f'--config.sampler.{flag}' for flag in ('steps=2', 'count=20', 'scales=()')]
     if 'count' in config.get('judged', {}):
         few += ['--config.judged.count=20']
-    if config.experiment == 'radiance':
+    if 'viewed' in config:
         few += ['--config.viewed.frames=2', '--config.viewed.judged=2']
     if config.experiment == 'splat':
-        few += ['--config.viewed.frames=2', '--config.viewed.judged=2']
         few += ['--config.initial.name=hull', '--config.initial.count=500']
     if config.get('data', {}).get('name') == 'capture':
         few += ['--config.data.name=desk']

@@ -133,10 +133,13 @@ def over(
 
 
 def composite(
-    rgba: Float[Array, '*r 4'], background: Float[Array, '*r 3'] | Float[Array, '3']
+    pixels: Float[Array, '*r c'], background: Float[Array, '*r 3'] | Float[Array, '3']
 ) -> Float[Array, '*r 3']:
-    """Pixels of a picture with (straight) alpha, on the background that rays are rendered on."""
-    return over(rgba[..., :3] * rgba[..., 3:], rgba[..., 3], background)
+    """Pixels of a picture on the background that rays are rendered on, if they have (straight)
+    alpha: c is 4, or 3."""
+    if pixels.shape[-1] == 3:
+        return pixels
+    return over(pixels[..., :3] * pixels[..., 3:], pixels[..., 3], background)
 
 
 def normals(

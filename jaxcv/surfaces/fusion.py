@@ -10,12 +10,11 @@ from jaxtyping import Array, Float
 from scipy import ndimage
 
 from jaxcv.cameras import Camera, project
-from jaxcv.cameras.view import View
+from jaxcv.cameras.view import SOLID, View
 from jaxcv.surfaces.isosurface import marching_cubes
 from jaxcv.surfaces.mesh import Mesh, largest_component
 
 TINY = 1e-30
-SOLID = 0.5  # opacity from which on a view has a depth
 TRUNCATION = 4.0  # spacings
 
 
@@ -124,7 +123,6 @@ def agreed(views: View, cameras: Camera, resolution: int) -> Mesh:
     `resolution`^3 points. What is not half opaque has no depth."""
     spacing = 2 / (resolution - 1)
     volume = empty((-1.0, -1.0, -1.0), spacing, (resolution,) * 3)
-    depths = jnp.where(views.opacity > SOLID, views.depth, 0)
     colors = views.color / jnp.maximum(views.opacity, SOLID)[..., None]
-    found = surface(fused(volume, cameras, depths, colors, TRUNCATION * spacing))
+    found = surface(fused(volume, cameras, views.surface, colors, TRUNCATION * spacing))
     return largest_component(found) if len(found.faces) else found

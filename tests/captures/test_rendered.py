@@ -5,7 +5,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from jaxcv.cameras import look_at, make
-from jaxcv.cameras.view import View
+from jaxcv.cameras.view import SOLID, View
 from jaxcv.data.captures import blender, moved, read, rendered
 from jaxcv.data.captures.photographs import Box
 
@@ -29,7 +29,7 @@ def test_views_are_read_again(tmp_path):
         np.testing.assert_allclose(image[..., 3], opacity[i], atol=0.6 / 255)
         seen = opacity[i] > 0.01
         np.testing.assert_allclose(image[seen, :3], color[i][seen], atol=0.6 / 255)
-        known = np.where(opacity[i] > rendered.SOLID, 2 * depth[i], 0)
+        known = np.where(opacity[i] > SOLID, 2 * depth[i], 0)
         np.testing.assert_allclose(found.depth(i), known, atol=1e-4)
     # The place of an eye, in the world.
     turn, shift = found.cameras.pose[..., :3], found.cameras.pose[..., 3]

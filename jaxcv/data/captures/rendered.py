@@ -11,7 +11,6 @@ from jaxcv.cameras.view import View
 from jaxcv.data.captures.capture import Capture, every_eighth
 
 LEVELS = 2**16 - 1  # of depth
-SOLID = 0.5  # opacity from which on there is a depth
 
 
 def stored(folder: Path, views: View, cameras: Camera) -> Capture:
@@ -20,14 +19,14 @@ def stored(folder: Path, views: View, cameras: Camera) -> Capture:
     images, depths = [], []
     for name in ('images', 'depths'):
         (folder / name).mkdir(parents=True)
-    for i, (color, opacity, depth) in enumerate(zip(*views, strict=True)):
+    seen = zip(views.color, views.opacity, np.asarray(views.surface), strict=True)
+    for i, (color, opacity, depth) in enumerate(seen):
         straight = color / np.maximum(opacity, 1e-3)[..., None]
         rgba = np.concatenate([straight, opacity[..., None]], axis=-1).clip(0, 1)
-        levels = np.where(opacity > SOLID, depth / step, 0)
         images.append(folder / 'images' / f'{i:05}.png')
         depths.append(folder / 'depths' / f'{i:05}.png')
         Image.fromarray(np.rint(255 * rgba).astype(np.uint8)).save(images[-1])
-        Image.fromarray(np.rint(levels).astype(np.uint16)).save(depths[-1])
+        Image.fromarray(np.rint(depth / step).astype(np.uint16)).save(depths[-1])
     return Capture(
         cameras=jax.tree.map(lambda x: np.asarray(x, np.float64), cameras),
         images=tuple(images),
