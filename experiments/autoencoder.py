@@ -24,7 +24,6 @@ from jaxcv.autoencoder import losses
 from jaxcv.autoencoder import stage as stages
 from jaxcv.autoencoder.decoder import last_layer
 from jaxcv.data import augment
-from jaxcv.data.dataset import stack
 from jaxcv.errors import UserError, choose, construct
 from jaxcv.metrics import decibels
 from jaxcv.tokens import kinds, perceptual, vqgan
@@ -86,7 +85,9 @@ def build(config, features=None) -> Experiment:
 
     def export(state):
         stage = kind.stage(network, judged(state), shape)
-        return stages.standardized(stage, data.signed(spread(train_set)['image']))
+        return stages.standardized(
+            stage, data.signed(data.arrays(data.some(train_set, MEASURED))['image'])
+        )
 
     return Experiment(
         init=init,
@@ -237,9 +238,3 @@ def images(section, split):
     dataset = data.configured(section, split)
     source = data.MappedSource(dataset.source, lambda example: {'image': example['image']})
     return data.Dataset(dataset.name, source)
-
-
-def spread(dataset):
-    """Up to `MEASURED` samples, evenly over a data set that may be in order of its classes."""
-    places = np.unique(np.linspace(0, len(dataset) - 1, MEASURED).round().astype(int))
-    return stack(dataset, [dataset[int(i)] for i in places])

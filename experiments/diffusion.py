@@ -210,7 +210,7 @@ def stored(config, stage):
             ' undistorted ones: leave out one of the two'
         )
     encoded.require(Path(path), stage.fingerprint)
-    return data.load('encoded', 'train', path=path)
+    return data.some(data.load('encoded', 'train', path=path), config.data.count)
 
 
 def shape_of(stage, images, objective):

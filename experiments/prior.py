@@ -134,7 +134,7 @@ def split(config, stage, what, name) -> Split:
         images = data.Dataset(images.name, data.ArraySource(found))  # decoded once
     if path:
         encoded.require(Path(path), stage.fingerprint)
-        arrays = data.arrays(data.load('encoded', name, path=path))
+        arrays = data.arrays(data.some(data.load('encoded', name, path=path), config.data.count))
     else:
         parts = list(encodings(stage, images, BATCH))
         arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

@@ -1,6 +1,6 @@
 """Radiance fields: views of a scene learned from its photographs; see `jaxcv.radiance`.
 
-`config.data`       name (desk, moving_desk, capture), image_size or path
+`config.data`       name (desk, moving_desk, capture), image_size or path, count
 `config.box`        the fields of `captures.photographs.Box`: what of the world is in the field
 `config.field`      name (nerf, siren, ngp, voxels, triplane, kplanes) and fields of the field
 `config.renderer`   name (hierarchical, skipping, proposing) and fields: how rays are sampled
@@ -97,7 +97,9 @@ def build(config) -> Experiment:
     viewed = construct(Viewed, config.viewed.to_dict(), 'config.viewed')
     posed = construct(Poses, config.poses.to_dict(), 'config.poses')
     box, where = construct(Box, config.box.to_dict(), 'config.box'), config.data
-    known, held_out = photographs(where.name, path=where.path, image_size=where.image_size, box=box)
+    known, held_out = photographs(
+        where.name, path=where.path, image_size=where.image_size, count=where.count, box=box
+    )
     sample = pixels(known)
     content = sample['place'][sample['rgba'][:, 3] > 127]
     framing.require(known.cameras, content, box.center, box.half)

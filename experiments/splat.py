@@ -1,6 +1,6 @@
 """Gaussian splats: views of a scene learned from its photographs; see `jaxcv.splat`.
 
-`config.data`       name (desk, capture), image_size or path
+`config.data`       name (desk, capture), image_size or path, count
 `config.box`        the fields of `captures.photographs.Box`: the cube that becomes [-1, 1]^3, in
                     which random Gaussians begin and around which the video goes
 `config.initial`    name: 'points' (the capture's, or those of a PLY at `path`), 'random' (`count`
@@ -99,7 +99,9 @@ def build(config) -> Experiment:
     choose(where.name, DATA, 'config.data.name')
     if train.adapt_every < 1:
         raise UserError('config.train.adapt_every is 0, but splats need room made: choose 100')
-    known, held_out = photographs(where.name, path=where.path, image_size=where.image_size, box=box)
+    known, held_out = photographs(
+        where.name, path=where.path, image_size=where.image_size, count=where.count, box=box
+    )
     begin = beginning(config, known, box, drawing.degree)
     extent = float(rates.extent(inverse(known.cameras.pose)[:, :, 3]))
     strategy = strategy_of(config.density.to_dict(), extent, train.adapt_every)

@@ -5,17 +5,22 @@ import os
 # What computes little is not worth optimizing. Rays are much.
 QUICK = {**os.environ, 'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
 
+COUNT = 64  # examples
+
 
 def environment(config):
     return None if config.experiment in ('radiance', 'splat') else QUICK
 
 
 def few_of(config) -> list[str]:
-    """Flags: small batches, little training of what it needs, few pictures drawn in few steps."""
-    needs = [f'--config.needs.{need}.overrides.train' for need in config.needs]
-    few = [f'{need}.{flag}' for need in needs for flag in ('steps=3', 'show_every=-1')]
-    if 'data' in config:
-        few += [f'--config.train.batch_size={min(config.train.batch_size, 8)}']
+    """Flags: little data, small batches, little training of what it needs, few pictures in few
+    steps."""
+    needs = [f'--config.needs.{need}.overrides' for need in config.needs]
+    little = ('train.steps=3', 'train.show_every=-1', f'data.count={COUNT}')
+    few = [f'{need}.{flag}' for need in needs for flag in little]
+    few += [f'--config.train.batch_size={min(config.train.batch_size, 8)}']
+    if 'viewed' not in config:
+        few += [f'--config.data.count={COUNT}']
     if config.experiment == 'diffusion':
         few += [f'--config.sampler.{flag}' for flag in ('steps=2', 'count=20', 'scales=()')]
     if 'count' in config.get('judged', {}):

@@ -1,7 +1,7 @@
 """Data: what there is, how it becomes batches, how it is augmented (`jaxcv.data.augment`)."""
 
 from jaxcv.data.batches import Batch, BatchIterator, Held, Stream
-from jaxcv.data.dataset import ArraySource, Dataset, MappedSource, arrays
+from jaxcv.data.dataset import ArraySource, Dataset, MappedSource, arrays, some
 from jaxcv.data.epoch import decoded, epoch, first
 from jaxcv.data.feed import batches
 from jaxcv.data.held import held
@@ -30,6 +30,7 @@ __all__ = [
     'scene',
     'scenes',
     'signed',
+    'some',
     'stream',
     'unit',
 ]

@@ -57,6 +57,20 @@ class ArraySource:
 
 
 @dataclass(frozen=True)
+class ChosenSource:
+    """Some of the examples."""
+
+    source: Source
+    rows: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.source[self.rows[index]]
+
+
+@dataclass(frozen=True)
 class MappedSource:
     """Every example passed through a function as it is read."""
 
@@ -68,6 +82,20 @@ class MappedSource:
 
     def __getitem__(self, index: int) -> Example:
         return self.function(self.source[index])
+
+
+def spread(length: int, count: int) -> list[int]:
+    """`count` rows of so many, evenly, for data in order of its classes; 0: all."""
+    count = min(count, length) if count else length
+    return [(2 * i + 1) * length // (2 * count) for i in range(count)]
+
+
+def some(dataset: Dataset, count: int) -> Dataset:
+    """`count` examples, evenly spread; 0: all."""
+    rows = spread(len(dataset), count)
+    if len(rows) == len(dataset):
+        return dataset
+    return Dataset(dataset.name, ChosenSource(dataset.source, rows), dataset.classes)
 
 
 def arrays(dataset: Dataset | Mapping[str, np.ndarray], threads: int = 4) -> Example:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from jaxcv.data import encoded
-from jaxcv.data.dataset import Dataset, MappedSource
+from jaxcv.data.dataset import Dataset, MappedSource, some
 from jaxcv.data.folder import folder
 from jaxcv.data.npz import npz
 from jaxcv.data.resize import resize_example
@@ -53,9 +53,10 @@ def load(
 
 
 def configured(section, split: str) -> Dataset:
-    """The split of the data set that `config.data` names, where '' and 0 stand for no value."""
+    """The split of the data set that `config.data` names, where '' and 0 stand for no value:
+    `config.data.count` of its examples."""
     path, image_size = section.path or None, section.image_size or None
-    return load(section.name, split, path=path, image_size=image_size)
+    return some(load(section.name, split, path=path, image_size=image_size), section.count)
 
 
 def _found(name, path, split, image_size):

@@ -53,7 +53,7 @@ def available(root: str | Path = 'configs') -> list[str]:
 def complete(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     """The config with every default written out; a field that no section has is an error."""
     full = ml_collections.ConfigDict({'experiment': '', 'seed': 0, 'needs': {}, 'model': {}})
-    full.data = {'name': '', 'path': '', 'image_size': 0, 'augment': {}}
+    full.data = {'name': '', 'path': '', 'image_size': 0, 'count': 0, 'augment': {}}
     for section, defaults in SECTIONS.items():
         full[section] = dataclasses.asdict(defaults())
     for name, value in _leaves(config):

@@ -35,6 +35,9 @@ def test_frames_of_a_split(tmp_path):
         index = capture.splits[split]
         np.testing.assert_allclose(frames.cameras.pose, capture.cameras.pose[index], rtol=1e-6)
         assert frames.masks is frames.depths is frames.times is frames.near is None
+    two = captures.frames(capture, 'train', 2)
+    np.testing.assert_array_equal(two.images, [scene['train'][1][i] for i in (1, 3)])
+    assert two.cameras.pose.shape == (2, 3, 4)
     with pytest.raises(UserError, match="the split of a capture is 'val', but must be one of"):
         captures.frames(capture, 'val')
 

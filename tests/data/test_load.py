@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from PIL import Image
 
-from jaxcv.data import EMBEDDED, arrays, batches, load, scene
+from jaxcv.data import EMBEDDED, arrays, batches, configured, load, scene, some
 from jaxcv.data.builders.patches import PHOTOS, cut
 from jaxcv.errors import UserError
 
@@ -44,6 +45,17 @@ def test_patches_of_the_test_split_are_not_in_the_training_split(cache):
     rows = {patch[y].tobytes() for patch in train['image'] for y in range(64)}
     flat = [row.tobytes() for patch in test['image'] for row in patch if row.std() > 3]
     assert not rows.intersection(flat)
+
+
+def test_some_are_spread_over_a_set_in_order(cache):
+    whole = load('digits', 'test', data_dir=cache)
+    assert some(whole, 0) is whole and some(whole, 1000) is whole
+    part = some(whole, 7)
+    rows = [25, 76, 128, 179, 230, 282, 333]  # the middles of sevenths
+    assert len(part) == 7 and part.classes == whole.classes
+    np.testing.assert_array_equal(arrays(part)['image'], arrays(whole)['image'][rows])
+    section = ConfigDict({'name': 'digits', 'path': '', 'image_size': 0, 'count': 9})
+    assert len(configured(section, 'train')) == 9
 
 
 def test_cut_covers_a_grid():

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Float32, UInt8
 
 from jaxcv.cameras import Camera
 from jaxcv.data.captures.capture import Capture
+from jaxcv.data.dataset import spread
 from jaxcv.errors import choose
 
 
@@ -27,9 +28,10 @@ class Frames(NamedTuple):
     far: Float[Array, 'n'] | None = None
 
 
-def frames(capture: Capture, split: str) -> Frames:
-    """Every photograph of a split, decoded."""
-    index = capture.splits[choose(split, capture.splits, 'the split of a capture')]
+def frames(capture: Capture, split: str, count: int = 0) -> Frames:
+    """The photographs of a split, decoded: all, or `count` of them, evenly spread."""
+    index = np.asarray(capture.splits[choose(split, capture.splits, 'the split of a capture')])
+    index = index[spread(len(index), count)]
 
     def chosen(leaf):
         return jnp.asarray(np.asarray(leaf)[index], jnp.float32)

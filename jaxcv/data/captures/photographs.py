@@ -9,7 +9,7 @@ from jaxtyping import Float
 from jaxcv.data.captures.capture import Capture, moved
 from jaxcv.data.captures.frames import Frames, frames
 from jaxcv.data.captures.read import read
-from jaxcv.data.dataset import arrays
+from jaxcv.data.dataset import arrays, some
 from jaxcv.data.tabletop import cameras, stored
 from jaxcv.errors import UserError, choose
 
@@ -34,22 +34,22 @@ class Box:
 
 
 def photographs(
-    name: str, *, path: str = '', image_size: int = 0, box: Box | None = None
+    name: str, *, path: str = '', image_size: int = 0, count: int = 0, box: Box | None = None
 ) -> tuple[Frames, Frames]:
     """For training and for testing: of 'desk', 'moving_desk' (`data.tabletop.stored`), or of a
-    'capture', what `captures.read` finds at `path`."""
+    'capture', what `captures.read` finds at `path`; `count` of each, evenly spread, or 0: all."""
     choose(name, NAMES, 'config.data.name')
     box = box or Box()
     if name == 'capture':
         if not path:
             raise UserError("data 'capture' needs data.path, the folder of the photographs")
         capture = boxed(path, box)
-        return frames(capture, 'train'), frames(capture, 'test')
+        return frames(capture, 'train', count), frames(capture, 'test', count)
     size = image_size or SIZES[0]
     if size not in SIZES[: 1 if name == 'moving_desk' else None]:
         raise UserError(f'image_size of {name!r} is {size}, but the desk is made at {SIZES}')
     scene = 'dynamic' if name == 'moving_desk' else str(size)
-    return _desk(scene, 'train'), _desk(scene, 'test')
+    return _desk(scene, 'train', count), _desk(scene, 'test', count)
 
 
 def boxed(path: str, box: Box) -> Capture:
@@ -57,6 +57,6 @@ def boxed(path: str, box: Box) -> Capture:
     return moved(read(path, box.downscale), np.linalg.inv(box.outward))
 
 
-def _desk(scene, split):
-    found = arrays(stored(scene, split))
+def _desk(scene, split, count):
+    found = arrays(some(stored(scene, split), count))
     return Frames(cameras(found), found['image'], times=jnp.asarray(found['time']))
