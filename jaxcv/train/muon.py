@@ -13,14 +13,19 @@ tokens and heads, which are tables or read-outs rather than maps between hidden 
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 
+import jax
 import optax
 from jax import numpy as jnp
+from jaxtyping import Array, Float, PyTree
 
 from jaxcv.train import paths
 
 RMS = 0.2
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of Newton and Schulz's iteration (Jordan et al. 2024)
+ITERATIONS = 5
 EMBEDDINGS_AND_HEADS = ('**/*embed*', '**/*embed*/**', '**/*token*', '**/head/**')
 _PROJECTIONS = tuple(f'**/{name}/kernel' for name in ('query', 'key', 'value'))
 
@@ -38,22 +43,22 @@ def scale_by_muon(
     def inputs(path, leaf):
         return input_axes(path, leaf.shape, adam)
 
-    def dimensions(tree):
-        return paths.map_with_path(
-            lambda path, leaf: optax.contrib.MuonDimensionNumbers(
-                tuple(range(inputs(path, leaf))), tuple(range(inputs(path, leaf), leaf.ndim))
-            ),
-            tree,
-        )
+    def matrix(path, leaf):
+        count = inputs(path, leaf)
+        return leaf.reshape(math.prod(leaf.shape[:count]), math.prod(leaf.shape[count:]))
 
-    def rescale(path, update):
-        count = inputs(path, update)
-        fans = math.prod(update.shape[:count]), math.prod(update.shape[count:])
-        return update * jnp.asarray(RMS * math.sqrt(max(fans)), update.dtype)
+    def scaled(path, direction, leaf):
+        factor = RMS * math.sqrt(max(matrix(path, leaf).shape))
+        return (factor * direction).reshape(leaf.shape).astype(leaf.dtype)
 
-    orthogonal = optax.chain(
-        optax.contrib.scale_by_muon(beta=momentum, eps=eps, weight_dimension_numbers=dimensions),
-        optax.stateless(lambda updates, params: paths.map_with_path(rescale, updates)),
+    def update(updates, state, params=None):
+        total = jax.tree.map(lambda m, g: momentum * m + g, state.trace, updates)
+        ahead = jax.tree.map(lambda m, g: momentum * m + g, total, updates)  # Nesterov's
+        directions = orthogonalized(paths.map_with_path(matrix, ahead), eps)
+        return paths.map_with_path(scaled, directions, updates), optax.TraceState(total)
+
+    orthogonal = optax.GradientTransformation(
+        lambda params: optax.TraceState(optax.tree.zeros_like(params)), update
     )
     return optax.partition(
         {'muon': orthogonal, 'adam': optax.scale_by_adam(beta1, beta2, eps)},
@@ -69,3 +74,30 @@ def input_axes(path: str, shape: Sequence[int], adam: Sequence[str] = EMBEDDINGS
     if len(shape) < 2 or depthwise or math.prod(shape) == 0 or paths.matches(adam, path):
         return 0
     return 1 if paths.matches(_PROJECTIONS, path) else len(shape) - 1
+
+
+def orthogonalized(matrices: PyTree[Float[Array, 'm n']], eps: float) -> PyTree:
+    """U Vᵀ of every matrix U S Vᵀ, but that its singular values are only near 1. Matrices of one
+    shape take the iterations together: a network has few shapes and many layers."""
+    leaves, tree = jax.tree.flatten(matrices)
+    alike = defaultdict(list)
+    for place, leaf in enumerate(leaves):
+        alike[leaf.shape].append(place)
+    for places in alike.values():
+        found = _newton_schulz(jnp.stack([leaves[place] for place in places]), eps)
+        for place, direction in zip(places, found, strict=True):
+            leaves[place] = direction
+    return tree.unflatten(leaves)
+
+
+def _newton_schulz(x: Float[Array, 'k m n'], eps: float) -> Float[Array, 'k m n']:
+    if x.shape[1] > x.shape[2]:
+        return _newton_schulz(x.swapaxes(1, 2), eps).swapaxes(1, 2)
+    a, b, c = QUINTIC
+
+    def iterate(x, _):
+        gram = x @ x.swapaxes(1, 2)
+        return a * x + (b * gram + c * gram @ gram) @ x, None
+
+    x = x / (jnp.linalg.norm(x, axis=(1, 2), keepdims=True) + eps)
+    return jax.lax.scan(iterate, x, None, ITERATIONS)[0]

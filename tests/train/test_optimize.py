@@ -158,6 +158,33 @@ def test_muon_is_orthogonal_on_matrices_and_adam_elsewhere():
         assert ours.min() > 0.6 and ours.max() < 1.3
 
 
+def test_orthogonalized_as_optax_has_it():
+    """Wide and tall matrices, some of one shape."""
+    from optax.contrib._muon import orthogonalize_via_newton_schulz as peer
+
+    shapes = [(4, 9), (9, 4), (4, 9), (5, 5), (1, 7)]
+    keys = jax.random.split(jax.random.key(0), len(shapes))
+    matrices = [jax.random.normal(k, s) for k, s in zip(keys, shapes, strict=True)]
+    found = muon.orthogonalized(matrices, 1e-8)
+    for matrix, direction in zip(matrices, found, strict=True):
+        expected = peer(matrix, jnp.array(muon.QUINTIC))
+        np.testing.assert_allclose(direction, expected, atol=1e-4)
+
+
+def test_muon_looks_ahead_along_its_momentum():
+    """The second direction is that of G2 + b (G2 + b G1), whatever its length."""
+    params, first_grads, grads = (
+        {'w': random(jax.random.key(i))['Dense_0']['kernel']} for i in range(3)
+    )
+    transform = muon.scale_by_muon(momentum=0.9)
+    state = transform.init(params)
+    _, state = transform.update(first_grads, state, params)
+    found, _ = transform.update(grads, state, params)
+    ahead = grads['w'] + 0.9 * (grads['w'] + 0.9 * first_grads['w'])
+    expected = muon.orthogonalized([ahead], 1e-8)[0] * muon.RMS * np.sqrt(max(ahead.shape))
+    np.testing.assert_allclose(found['w'], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_muons_patterns_give_matrices_to_adam():
     params, grads = random(jax.random.key(0)), random(jax.random.key(1))
     found, _ = first(Optim(name='muon', adam=('Dense_0/**',)), params, grads)
