@@ -8,7 +8,7 @@ import jaxcv.train
 from jaxcv.errors import choose
 from jaxcv.train import Experiment
 
-LAUNCHERS = ('command', 'encode', 'extract', 'group', 'main', 'sweep', 'view')
+LAUNCHERS = ('command', 'compare', 'encode', 'extract', 'group', 'main', 'sweep', 'view')
 
 
 def names() -> list[str]:

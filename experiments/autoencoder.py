@@ -25,8 +25,8 @@ from jaxcv.autoencoder import stage as stages
 from jaxcv.autoencoder.decoder import last_layer
 from jaxcv.data import augment
 from jaxcv.errors import UserError, choose, construct
-from jaxcv.metrics import decibels
-from jaxcv.tokens import kinds, perceptual, vqgan
+from jaxcv.metrics import decibels, perceptual
+from jaxcv.tokens import kinds, vqgan
 from jaxcv.tokens.discriminator import PatchDiscriminator, StyleDiscriminator
 from jaxcv.train import Experiment, Optim, evaluate, learning_rate, players
 from jaxcv.train.config import settings

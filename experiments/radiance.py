@@ -5,14 +5,14 @@
 `config.field`      name (nerf, siren, ngp, voxels, triplane, kplanes) and fields of the field
 `config.renderer`   name (hierarchical, skipping, proposing) and fields: how rays are sampled
 `config.proposals`  of 'proposing': such a field per round
-`config.objective`  the fields of `Objective`
-`config.poses`      the fields of `Poses`
+`config.objective`  the fields of `objective.Objective`
+`config.poses`      the fields of `learned.Poses`
 `config.viewed`     the fields of `Viewed`
+`config.needs.features` a classifier, whose layers say how alike two pictures look (optional)
 
 A field that can grow (voxels) does so every `config.train.adapt_every` steps.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,15 +23,16 @@ import numpy as np
 from jax import numpy as jnp
 
 from jaxcv import data
-from jaxcv.cameras import Camera, Rays, orbit
+from jaxcv.cameras import Camera, Rays, average, inverse, orbit, spiral
 from jaxcv.cameras.view import View
 from jaxcv.data.captures.photographs import Box, photographs
 from jaxcv.errors import UserError, choose, construct
-from jaxcv.metrics import psnr, ssim
+from jaxcv.metrics import view_scores
 from jaxcv.ops import across
-from jaxcv.radiance import fields, framing, losses, renderers, volume
+from jaxcv.radiance import fields, framing, losses, patches, renderers, volume
 from jaxcv.radiance.fields import Condition
 from jaxcv.radiance.learned import Poses, learned
+from jaxcv.radiance.objective import PHOTOMETRIC, Objective, weighted
 from jaxcv.radiance.picture import picture, seen_along, shown
 from jaxcv.train import Experiment, Optim
 from jaxcv.train.config import settings
@@ -43,25 +44,9 @@ RENDERERS = {
     'skipping': renderers.skipping,
     'proposing': renderers.proposing,
 }
-PHOTOMETRIC = {'squared': losses.squared, 'huber': losses.huber, 'charbonnier': losses.charbonnier}
+PATCHES, SIZE = 8, 8  # of views without photograph, and their sides
 VIEWS = 4  # of the test that are shown
-UP = (0.0, 0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Objective:
-    """`config.objective`: what is minimized, and the weights of its parts."""
-
-    color: str = 'squared'
-    background: str = 'white'  # or 'black', or 'random'
-    coarse: float = 1.0  # of the color of earlier rounds
-    interlevel: float = 1.0
-    distortion: float = 0.0
-    # Of the grids of fields that have any (`Field.penalties`).
-    variation: float = 0.0
-    color_variation: float = 0.0
-    smoothness: float = 0.0
-    sparsity: float = 0.0
+FOCUS = 3.0  # what the spiral looks at, where the nearest point is 4/3 away
 
 
 @dataclass(frozen=True)
@@ -71,10 +56,6 @@ class Viewed:
     chunk: int = 4096  # rays at once
     frames: int = 24  # of the video; 0: none
     judged: int = 0  # test views that are scored; 0: all
-
-
-# Weights that are 0 until a config asks for what they weigh.
-UNASKED = tuple(each.name for each in dataclasses.fields(Objective) if each.default == 0)
 
 
 class Scene(NamedTuple):
@@ -90,31 +71,33 @@ class Scene(NamedTuple):
         return seen_along(self.looks(self.params, self.aux, camera, jnp.float32(time)), camera)
 
 
-def build(config) -> Experiment:
+def build(config, features=None) -> Experiment:
     train, optim = settings(config), Optim(**config.optim.to_dict())
     objective = construct(Objective, config.objective.to_dict(), 'config.objective')
-    choose(objective.color, PHOTOMETRIC, 'config.objective.color')
     viewed = construct(Viewed, config.viewed.to_dict(), 'config.viewed')
     posed = construct(Poses, config.poses.to_dict(), 'config.poses')
     box, where = construct(Box, config.box.to_dict(), 'config.box'), config.data
     known, held_out = photographs(
         where.name, path=where.path, image_size=where.image_size, count=where.count, box=box
     )
-    sample = pixels(known)
-    content = sample['place'][sample['rgba'][:, 3] > 127]
-    framing.require(known.cameras, content, box.center, box.half)
+    sample = pixels(known, bool(objective.depth))
+    space = config.field.get('space', 'box')
+    if space == 'box':
+        content = sample['place'][sample['rgba'][:, 3] > 127]
+        framing.require(known.cameras, content, box.center, box.half)
     renderer = named(config)
     both = learned(renderer, known.cameras, posed)
     training = train_step(lesson(renderer, both, known.times, objective), train, optim)
     # In pictures, where nothing is random.
     behind = jnp.full(3, 0.0 if objective.background == 'black' else 1.0)
+    path = way(known.cameras, space, viewed.frames) if viewed.frames else None
     look, bare = (looker(renderer, viewed.chunk, each) for each in (behind, None))
     return Experiment(
         init=lambda key: training.init(*both.init(key)),
         step=training.step,
         batches=data.batches(sample, train.batch_size),
-        evaluate=evaluation(look, both, held_out, behind, viewed.judged),
-        show=exhibition(look, both, held_out, behind, viewed.frames),
+        evaluate=evaluation(look, both, held_out, behind, viewed.judged, features),
+        show=exhibition(look, both, held_out, behind, path),
         adapt=growth(renderer) if train.adapt_every else None,
         export=lambda state: exported(renderer, both, bare, state),
     )
@@ -125,20 +108,31 @@ def named(config) -> renderers.Renderer:
     field = fields.field(**config.field.to_dict())
     section = config.renderer.to_dict()
     name = choose(section.pop('name'), RENDERERS, 'config.renderer.name')
+    if config.field.get('space', 'box') != 'box' and not section.get('far'):
+        raise UserError(
+            f'config.field.space is {config.field.space!r}, so rays have no end: set '
+            'config.renderer.near and far, of hierarchical or proposing'
+        )
     inputs = (field,)
     if name == 'proposing':
         inputs = field, [fields.field(**each) for each in config.proposals]
     return construct(partial(RENDERERS[name], *inputs), section, 'config.renderer')
 
 
-def pixels(frames) -> dict[str, np.ndarray]:
-    """Every pixel of the photographs as a sample: color, and where it is."""
+def pixels(frames, deep=False) -> dict[str, np.ndarray]:
+    """Every pixel of the photographs as a sample: color, where it is, and its depth if these are to
+    be `deep`."""
     images = rgba(frames.images)
     count, height, width, _ = images.shape
     place = np.arange(count * height * width, dtype=np.int32)
     if frames.masks is not None:
         place = place[frames.masks.reshape(-1)]
-    return {'rgba': images.reshape(-1, 4)[place], 'place': place}
+    sample = {'rgba': images.reshape(-1, 4)[place], 'place': place}
+    if not deep:
+        return sample
+    if frames.depths is None:
+        raise UserError('config.objective.depth is set, but these photographs have no depths')
+    return sample | {'depth': frames.depths.reshape(-1)[place]}
 
 
 def rgba(images):
@@ -156,7 +150,8 @@ def lesson(renderer, both, times, objective):
         common = across.first_key(keys[:, 0])
         own, known = both.scene(params, aux)
         known = renderer.update(jax.lax.stop_gradient(own), known, common)
-        seen, frame = framing.seen(both.cameras(params, aux), batch['place'])
+        cameras = both.cameras(params, aux)
+        seen, frame = framing.seen(cameras, batch['place'])
         told = Condition(None if times is None else times[frame], frame)
         sight = renderer.render(own, known, seen, told, keys[:, 1])
 
@@ -177,7 +172,14 @@ def lesson(renderer, both, times, objective):
         for early in sight.coarse:
             value += objective.coarse * mean(difference(color(early), truth))
         penalties = {name: mean(each) for name, each in sight.penalties.items()}
-        value += weighted(objective, penalties | renderers.penalties(renderer, own, common))
+        penalties |= renderers.penalties(renderer, own, common)
+        if objective.depth:
+            ahead = (seen.directions * cameras.pose[frame, 2, :3]).sum(-1)
+            error = losses.depth_error(ahead * sight.rendered.depth, batch['depth'])
+            penalties['depth'] = mean(error)
+        if objective.patches:
+            penalties['patches'] = roughness(renderer, own, known, cameras, told, common)
+        value += weighted(objective, penalties)
         metrics = {
             'psnr': -10 * jnp.log10(square),
             'outside': (framing.missed(seen) & (rgba[:, 3] > 0.5)).mean(),
@@ -187,16 +189,16 @@ def lesson(renderer, both, times, objective):
     return loss
 
 
-def weighted(objective, penalties):
-    """Their sum. What weighs nothing is not computed, and not asked for where it is not there."""
-    for name in UNASKED:
-        if getattr(objective, name) and name not in penalties:
-            raise UserError(
-                f'config.objective.{name} is {getattr(objective, name)}, but this field and '
-                f'renderer have only {", ".join(penalties) or "nothing to weigh"}: set it to 0'
-            )
-    weights = {name: getattr(objective, name) for name in penalties}
-    return sum(weight * penalties[name] for name, weight in weights.items() if weight)
+def roughness(renderer, params, aux, cameras, told, key):
+    """Of depth in patches of views that no photograph was taken from."""
+    place, corner, sampling = jax.random.split(key, 3)
+    views = patches.between(jax.lax.stop_gradient(cameras), place, PATCHES)
+    rays = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), patches.rays(views, corner, SIZE))
+    told = jax.tree.map(lambda x: jnp.repeat(x[:PATCHES], SIZE**2, axis=0), told)
+    keys = jax.random.split(sampling, len(rays.origins))
+    seen = renderer.render(params, aux, rays, told, keys).rendered
+    depth, opacity = (x.reshape(PATCHES, SIZE, SIZE) for x in (seen.depth, seen.opacity))
+    return losses.roughness(depth, opacity).mean()
 
 
 def growth(renderer):
@@ -246,17 +248,17 @@ def looker(renderer, chunk, behind):
     return look
 
 
-def evaluation(look, both, frames, behind, judged):
+def evaluation(look, both, frames, behind, judged, features):
     """Means over the test views, or the first so many."""
     count = judged or len(frames.images)
-    judge = jax.jit(lambda x, y: {'psnr': psnr(x, y)[0], 'ssim': ssim(x, y)[0]})
+    judge = jax.jit(view_scores(features.maps if features else None))
 
     def evaluate(state, key):
         (scene, cameras, metrics), found = as_learned(both, state, frames.cameras), []
         for i in range(count):
-            truth = volume.composite(data.unit(frames.images[i : i + 1]), behind)
+            truth = volume.composite(data.unit(frames.images[i]), behind)
             seen = look(*scene, cameras[i], time_of(frames, i))
-            found.append(judge(jnp.clip(seen.color, 0, 1)[None], truth))
+            found.append(judge(jnp.clip(seen.color, 0, 1), truth))
         return metrics | {name: np.mean([float(each[name]) for each in found]) for name in found[0]}
 
     return evaluate
@@ -268,8 +270,18 @@ def as_learned(both, state, cameras):
     return both.scene(params, state.aux), *both.placed(params, state.aux, cameras)
 
 
-def exhibition(look, both, frames, behind, length):
-    """Test views beside the truth, with depth and error; a way around the scene."""
+def way(cameras, space, count):
+    """Around the scene; of what cameras have in front of them, a spiral about their middle."""
+    eyes = inverse(cameras.pose)[:, :, 3]
+    if space == 'frustum':
+        radii = jnp.percentile(jnp.abs(eyes - eyes.mean(0)), 90, axis=0)
+        return spiral(average(cameras), FOCUS, radii, count)
+    up = -cameras.pose[:, 1, :3].mean(0)
+    return orbit(cameras[0], jnp.zeros(3), up, count)
+
+
+def exhibition(look, both, frames, behind, path):
+    """Test views beside the truth, with depth and error; a film along a path."""
     count = min(VIEWS, len(frames.images))
     truth = np.asarray(volume.composite(data.unit(frames.images[:count]), behind))
 
@@ -278,10 +290,10 @@ def exhibition(look, both, frames, behind, length):
         seen = [jax.device_get(look(*scene, cameras[i], time_of(frames, i))) for i in range(count)]
         color = np.stack([each.color for each in seen]).clip(0, 1)
         media = {'views': compared(truth, color, np.stack([each.depth for each in seen]))}
-        if length:
-            path = orbit(cameras[0], jnp.zeros(3), jnp.array(UP), length)
-            times = jnp.linspace(0, 1, length)
-            film = [look(*scene, path[i], times[i]).color for i in range(length)]
+        if path is not None:
+            _, places, _ = as_learned(both, state, path)
+            times = jnp.linspace(0, 1, len(places))
+            film = [look(*scene, *each).color for each in zip(places, times, strict=True)]
             film = to_uint8(np.stack(jax.device_get(film)).clip(0, 1))
             media['orbit'] = Video(film, 12, 'Around the scene')
         return media

@@ -9,7 +9,7 @@ COUNT = 64  # examples
 
 
 def environment(config):
-    return None if config.experiment in ('radiance', 'splat') else QUICK
+    return None if 'viewed' in config else QUICK
 
 
 def few_of(config) -> list[str]:

@@ -13,6 +13,7 @@ from jaxcv.metrics.moments import Moments, merged, moments
 from jaxcv.metrics.neighbors import Overlap, overlap, radii
 from jaxcv.metrics.pairs import decibels, psnr
 from jaxcv.metrics.structure import ssim
+from jaxcv.metrics.views import view_scores
 
 __all__ = [
     'Gaussian',
@@ -32,4 +33,5 @@ __all__ = [
     'psnr',
     'radii',
     'ssim',
+    'view_scores',
 ]

@@ -1,6 +1,7 @@
 """What radiance fields are trained with, per ray or patch, for the caller to average. What keeps
 grids smooth is beside them (`fields.planes`, `fields.voxels`)."""
 
+import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
@@ -67,25 +68,19 @@ def entropy(opacity: Float[Array, '*r']) -> Float[Array, '*r']:
     return -p * jnp.log(p) - (1 - p) * jnp.log1p(-p)
 
 
-# Few views
+# Few photographs
 
 
-def depth_likelihood(
-    weights: Float[Array, 'r s'],
-    edges: Float[Array, 'r s+1'],
-    depth: Float[Array, 'r'],
-    deviation: Float[Array, 'r'],
-) -> Float[Array, 'r']:
-    """-sum_k log(w_k) exp(-(t_k - depth)^2 / (2 deviation^2)) width_k: rays end where a point is
-    known to be (Deng et al. 2022, eq. 6)."""
-    center = (edges[:, 1:] + edges[:, :-1]) / 2
-    away = (center - depth[:, None]) / deviation[:, None]
-    belief = jnp.exp(-jnp.square(away) / 2) * jnp.diff(edges, axis=-1)
-    return -(jnp.log(weights + EPSILON) * belief).sum(axis=-1)
+def depth_error(depth: Float[Array, '*r'], known: Float[Array, '*r']) -> Float[Array, '*r']:
+    """The squared distance of the mean depth from one that is known (Deng et al. 2022); 0: none
+    is."""
+    return jnp.where(known > 0, jnp.square(depth - known), 0.0)
 
 
-def smoothness(depth: Float[Array, '*p h w']) -> Float[Array, '*p']:
-    """Of the depth of patches, also from views without a picture: squared differences between
-    neighboring pixels, summed (Niemeyer et al. 2022, eq. 4)."""
-    down, right = jnp.diff(depth, axis=-2), jnp.diff(depth, axis=-1)
-    return jnp.square(down).sum(axis=(-2, -1)) + jnp.square(right).sum(axis=(-2, -1))
+def roughness(depth: Float[Array, '*p h w'], opacity: Float[Array, '*p h w']) -> Float[Array, '*p']:
+    """Of patches: squared differences of depth between neighboring pixels, summed (Niemeyer et al.
+    2022, eq. 4), as far as there is something to be seen in both."""
+    solid = jax.lax.stop_gradient(opacity)
+    down = solid[..., 1:, :] * solid[..., :-1, :] * jnp.square(jnp.diff(depth, axis=-2))
+    right = solid[..., 1:] * solid[..., :-1] * jnp.square(jnp.diff(depth, axis=-1))
+    return down.sum((-2, -1)) + right.sum((-2, -1))

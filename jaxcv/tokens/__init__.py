@@ -4,5 +4,5 @@ autoencoder   encoder, quantizer, decoder; `quantizers` names what makes the cod
 stage         a trained tokenizer as other models see it
 methods       priors by name: `autoregressive`, `pixelcnn`, `maskgit`, `var`
 text          byte-pair encoding of what priors are told
-discriminator, adversarial, perceptual   what makes reconstructions sharp
+discriminator, adversarial               what makes reconstructions sharp
 """

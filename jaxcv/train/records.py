@@ -68,6 +68,20 @@ def seconds(workdir: Path, rows: list[dict]) -> float:
     return total
 
 
+def clock(workdir: Path, rows: list[dict]) -> list[float]:
+    """For each row, how many seconds the run had trained by then: evaluations, which end with their
+    row, do not count, nor does what passed between an interruption and the resumption."""
+    began = starts(Path(workdir) / 'tensorboard') or [row['time'] for row in rows[:1]]
+    total, last, found = 0.0, -math.inf, []
+    for row in rows:
+        last = max([last, *(start for start in began if start <= row['time'])])
+        if row['phase'] == 'train':
+            total += row['time'] - last
+        last = row['time']
+        found.append(total)
+    return found
+
+
 class Records:
     """The open records of a run that stands at `step`. Rows of later steps, which an interrupted
     run left behind, are dropped: each (step, phase) is there once. Only process 0 writes."""

@@ -1,7 +1,7 @@
 """Many images, or the curves of many scores, as one picture."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -30,6 +30,21 @@ def titled(images: Images, titles: Sequence[str], columns: int, caption: str) ->
         axes.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap='gray', vmin=0, vmax=1)
         axes.set_title('\n'.join(textwrap.wrap(title, 22)), fontsize=7)
         axes.set_axis_off()
+    return figure(fig, caption)
+
+
+def curves(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, caption: str
+) -> Picture:
+    """Lines (x, y) by name."""
+    fig = new_figure(5.6, 3.6)
+    axes = fig.add_subplot()
+    for name, (places, values) in lines.items():
+        axes.plot(places, values, marker='o', markersize=3, label=name)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y.replace('_', ' '))
+    axes.grid(alpha=0.3)
+    axes.legend()
     return figure(fig, caption)
 
 

@@ -161,12 +161,44 @@ def test_layouts_agree(capture, tmp_path):
         ({'renderer__name': 'skiping'}, "did you mean 'skipping'"),
         ({'objective__color': 'l2'}, 'config.objective.color'),
         ({'train__adapt_every': 10}, 'no grid of this field grows'),
+        ({'field__space': 'bal'}, "did you mean 'ball'"),
+        ({'field__space': 'ball'}, 'set config.renderer.near and far'),
         ({'box__center': (9.0, 0.0, 0.0)}, 'set config.box.center and config.box.half'),
     ],
 )
 def test_mistakes_are_sentences(capture, changes, words):
     with pytest.raises(UserError, match=words):
         experiments.build(config(capture, **changes))
+
+
+def test_what_few_photographs_leave_open(capture, monkeypatch):
+    """Patches of other views count, and depths where there are any; both weights are felt."""
+    from experiments import radiance
+
+    plain = experiments.build(config(capture, **SMALL))
+    rough = experiments.build(config(capture, **SMALL, objective__patches=1.0))
+    state = jax.jit(plain.init)(KEY)
+    batch = {name: jnp.asarray(x[:32]) for name, x in plain.batches.arrays.items()}
+    loss = {}
+    for name, made in (('plain', plain), ('rough', rough)):
+        loss[name] = float(jax.jit(made.step)(state, batch, KEY)[1]['loss'])
+    assert loss['rough'] > loss['plain']
+    with pytest.raises(UserError, match='these photographs have no depths'):
+        experiments.build(config(capture, **SMALL, objective__depth=1.0))
+
+    found = radiance.photographs
+
+    def deep(*args, **kwargs):
+        known, held_out = found(*args, **kwargs)
+        return known._replace(depths=np.full(known.images.shape[:3], 2.0, np.float32)), held_out
+
+    monkeypatch.setattr(radiance, 'photographs', deep)
+    made = experiments.build(config(capture, **SMALL, objective__depth=1.0))
+    batch |= {'depth': jnp.full(32, 2.0)}
+    with_depth = float(jax.jit(made.step)(state, batch, KEY)[1]['loss'])
+    assert with_depth > loss['plain']
+    batch['depth'] = jnp.zeros(32)  # unknown
+    assert float(jax.jit(made.step)(state, batch, KEY)[1]['loss']) == pytest.approx(loss['plain'])
 
 
 def test_weights_of_what_is_not_there(capture):

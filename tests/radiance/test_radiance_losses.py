@@ -63,26 +63,23 @@ def test_entropy_is_least_where_rays_are_decided():
     assert np.isfinite(jax.grad(lambda x: losses.entropy(x).sum())(opacity)).all()
 
 
-def test_depth_likelihood_prefers_weights_at_the_depth():
-    edges = jnp.linspace(0, 4, 41)[None]
-    center = (edges[:, 1:] + edges[:, :-1]) / 2
-
-    def loss(at, deviation=0.1):
-        weights = jnp.exp(-jnp.square(center - at) / 0.1)
-        weights = weights / weights.sum()
-        return losses.depth_likelihood(weights, edges, jnp.array([2.0]), jnp.array([deviation]))[0]
-
-    assert loss(2.0) < loss(1.8) < loss(1.2) and loss(2.0) < loss(2.3)
-    flat = jnp.full((1, 40), 1 / 40)
-    found = losses.depth_likelihood(flat, edges, jnp.array([2.0]), jnp.array([0.2]))
-    np.testing.assert_allclose(found, np.log(40) * 0.2 * np.sqrt(2 * np.pi), rtol=1e-3)
+def test_depths_that_are_known():
+    found = losses.depth_error(jnp.array([1.0, 2.0, 3.0]), jnp.array([1.5, 0.0, 3.0]))
+    np.testing.assert_allclose(found, [0.25, 0, 0])
 
 
-def test_smoothness_of_patches():
-    depth = np.random.default_rng(0).random((3, 4, 5)).astype(np.float32)
+def test_roughness_of_patches():
+    """Explicit sums. Where nothing is seen no depth counts, and opacity gets no gradient."""
+    depth, solid = np.random.default_rng(0).random((2, 3, 4, 5)).astype(np.float32)
     expected = [
-        sum((d[i, j] - d[i + 1, j]) ** 2 for i in range(3) for j in range(5))
-        + sum((d[i, j] - d[i, j + 1]) ** 2 for i in range(4) for j in range(4))
-        for d in depth
+        sum(
+            s[i, j] * s[i + 1, j] * (d[i, j] - d[i + 1, j]) ** 2 for i in range(3) for j in range(5)
+        )
+        + sum(
+            s[i, j] * s[i, j + 1] * (d[i, j] - d[i, j + 1]) ** 2 for i in range(4) for j in range(4)
+        )
+        for d, s in zip(depth, solid, strict=True)
     ]
-    np.testing.assert_allclose(losses.smoothness(depth), expected, rtol=1e-5)
+    np.testing.assert_allclose(losses.roughness(depth, solid), expected, rtol=1e-5)
+    slope = jax.grad(lambda s: losses.roughness(depth, s).sum())(jnp.asarray(solid))
+    np.testing.assert_array_equal(slope, 0)

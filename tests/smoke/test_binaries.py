@@ -44,6 +44,9 @@ SCALED_DOWN = {
     'configs/radiance/nerf_blender.py': (
         '--config.field.width=16', '--config.renderer.coarse=8', '--config.renderer.fine=8',
     ),
+    'configs/radiance/mipnerf_llff.py': (
+        '--config.field.width=16', '--config.renderer.coarse=8', '--config.renderer.fine=8',
+    ),
     'configs/radiance/ngp_blender.py': (
         '--config.renderer.steps=64', '--config.renderer.cells=32', '--config.field.rows=4096',
     ),
@@ -60,7 +63,7 @@ SCALED_DOWN = {
 # variants.
 ALIKE = {
     'cifar10_ddpm', 'cifar10_edm', 'faces', 'imagenet', 'imagenet_dit_xl2', 'imagenet_maskgit',
-    'imagenet_vqgan', 'nerf_blender', 'ngp_blender', 'patches', 'patches_tokenizer',
+    'imagenet_vqgan', 'mipnerf_llff', 'nerf_blender', 'ngp_blender', 'patches', 'patches_tokenizer',
 }  # fmt: skip
 FEW = ('--config.train.steps=3', '--config.train.log_every=1', '--config.train.eval_every=0')
 
@@ -114,9 +117,12 @@ def test_a_scene_for_other_programs(tmp_path):
     """Its mesh, pictures and cameras."""
     config = f'{ROOT}/configs/splat/splat_scene.py'
     few = (*FEW, *few_of(load(config)), f'--workdir={tmp_path}/run')
-    words = ('-m', 'experiments.extract', f'--config={config}', *few, '--resolution=32')
+    few = (*few, '--resolution=32', '--gaussians=scene.ply')
+    words = ('-m', 'experiments.extract', f'--config={config}', *few)
     said = command(*words, f'--out={tmp_path}/out', env=None)
-    assert '100 pictures' in said and (tmp_path / 'out/mesh.glb').stat().st_size > 1000
+    assert '100 pictures' in said and 'Gaussians' in said
+    for name in ('mesh.glb', 'scene.ply'):
+        assert (tmp_path / 'out' / name).stat().st_size > 1000
     assert 'is there already' in command(*words, f'--out={tmp_path}/out', code=2)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from jaxcv.errors import UserError
 from jaxcv.train import records
+from jaxcv.train.events import PREFIX
 from jaxcv.train.records import Records
 from jaxcv.viz import Picture, Video
 
@@ -53,6 +54,22 @@ def test_series_leave_out_what_is_missing():
     ]
     assert records.series(rows, 'train') == {'loss': ([1, 2], [2.0, 1.0]), 'odd': ([2], [4.0])}
     assert records.series(rows, 'eval') == {'loss': ([1], [9.0])}
+
+
+def test_the_clock_stands_still_while_a_run_is_evaluated(tmp_path):
+    """And between an interruption and the resumption."""
+    rows = [
+        {'step': 1, 'phase': 'train', 'time': 10.0},
+        {'step': 2, 'phase': 'train', 'time': 13.0},
+        {'step': 2, 'phase': 'eval', 'time': 18.0},
+        {'step': 3, 'phase': 'train', 'time': 22.0},
+    ]
+    assert records.clock(tmp_path, rows) == [0.0, 3.0, 3.0, 7.0]
+    # It began 1 second before the first row, and again 2 before the last.
+    (tmp_path / 'tensorboard').mkdir()
+    for start in (9.0, 20.0):
+        (tmp_path / 'tensorboard' / f'{PREFIX}{start}').touch()
+    assert records.clock(tmp_path, rows) == [1.0, 4.0, 4.0, 6.0]
 
 
 def test_a_half_written_last_line_is_left_out_and_repaired(tmp_path):

@@ -59,4 +59,6 @@ def boxed(path: str, box: Box) -> Capture:
 
 def _desk(scene, split, count):
     found = arrays(some(stored(scene, split), count))
-    return Frames(cameras(found), found['image'], times=jnp.asarray(found['time']))
+    return Frames(
+        cameras(found), found['image'], depths=found['depth'], times=jnp.asarray(found['time'])
+    )

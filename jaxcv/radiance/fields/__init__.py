@@ -3,6 +3,7 @@
 field      what every field takes and gives; activations of density
 frequency, frustum, fourier   encodings of positions and of cones
 grid       the lookup that hash grids, voxels and planes share
+unbounded  fields of more than a box
 decoded    what fields with a small network share
 """
 
@@ -15,6 +16,7 @@ from jaxcv.radiance.fields.nerf import NeRFField
 from jaxcv.radiance.fields.ngp import NGPField
 from jaxcv.radiance.fields.siren import SirenField
 from jaxcv.radiance.fields.triplane import TriPlaneField
+from jaxcv.radiance.fields.unbounded import SPACES, UnboundedField
 from jaxcv.radiance.fields.voxels import VoxelField
 
 FIELDS = {
@@ -27,9 +29,12 @@ FIELDS = {
 }
 
 
-def field(name: str = '', **fields) -> linen.Module:
-    """By name, with the fields of its module."""
-    return construct(FIELDS[choose(name, FIELDS, 'config.field.name')], fields, 'config.field')
+def field(name: str = '', space: str = 'box', **fields) -> linen.Module:
+    """By name, with the fields of its module; of the `space` 'box', or of 'ball' (all of it) or
+    'frustum' (in front of the origin)."""
+    choose(space, ('box', *SPACES), 'config.field.space')
+    made = construct(FIELDS[choose(name, FIELDS, 'config.field.name')], fields, 'config.field')
+    return made if space == 'box' else UnboundedField(made, space)
 
 
 __all__ = [
@@ -42,6 +47,7 @@ __all__ = [
     'Radiance',
     'SirenField',
     'TriPlaneField',
+    'UnboundedField',
     'VoxelField',
     'field',
 ]

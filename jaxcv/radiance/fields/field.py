@@ -2,7 +2,7 @@
 
 A field is a linen module, called as `field(positions, directions, condition) -> Radiance`, with a
 method `density(positions, condition)` that computes no color, and those of `Field`. Positions [n 3]
-are in the box [-1, 1]^3 (unbounded scenes are contracted before), directions [n 3] are of unit
+are in the box [-1, 1]^3 (but of an `unbounded` field anywhere), directions [n 3] are of unit
 length, and density is per unit of length of the box.
 """
 

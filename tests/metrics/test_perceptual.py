@@ -6,7 +6,7 @@ import pytest
 from jax import numpy as jnp
 
 from jaxcv.errors import UserError
-from jaxcv.tokens.perceptual import distance, perceptual, unit
+from jaxcv.metrics.perceptual import distance, perceptual, unit
 
 SHAPES = [(3, 8, 6, 4), (3, 4, 3, 7)]
 
