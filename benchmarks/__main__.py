@@ -12,7 +12,7 @@ from benchmarks.case import run_apart
 from benchmarks.record import table
 from jaxcv.errors import UserError, choose
 
-HARNESS = {'__main__', 'case', 'record', 'stepping', 'timing', 'torch_radiance'}
+HARNESS = {'__main__', 'case', 'record', 'stepping', 'timing', 'torch_radiance', 'torch_splat'}
 
 
 def subjects() -> list[str]:

@@ -17,6 +17,8 @@ def get_config():
     config.data = {'name': 'capture'}
     config.box = {'center': (0.0, 0.0, 0.0), 'half': 1.3, 'downscale': 1}
     config.initial = {'name': 'random', 'count': 100_000, 'opacity': 0.1, 'scale': 1.0}
+    config.motion = {'name': 'none'}
+    config.poses = {'refine': False, 'rate': 1e-3, 'wrong': (0.0, 0.0)}
     config.drawing = {'degree': 3, 'degree_every': 1000, 'antialiased': False}
     config.objective = {'similarity': 0.2, 'opacity': 0.0, 'scale': 0.0, 'background': 'white'}
     config.rates = {

@@ -17,8 +17,16 @@ def get_config():
     config.data = {'name': 'capture'}
     config.box = {'center': (0.0, 0.0, 0.0), 'half': 1.0, 'downscale': 1}
     config.initial = {'name': 'points', 'opacity': 0.1, 'scale': 1.0}
+    config.motion = {'name': 'none'}
+    config.poses = {'refine': False, 'rate': 1e-3, 'wrong': (0.0, 0.0)}
     config.drawing = {'degree': 3, 'degree_every': 1000, 'antialiased': False, 'near': 0.01}
-    config.objective = {'similarity': 0.2, 'opacity': 0.0, 'scale': 0.0, 'background': 'black'}
+    config.objective = {
+        'similarity': 0.2,
+        'opacity': 0.0,
+        'scale': 0.0,
+        'background': 'black',
+        'appearance': 0.01,
+    }
     config.rates = {
         'means': 1.6e-4,
         'means_end': 0.01,
@@ -27,6 +35,7 @@ def get_config():
         'opacity_logits': 5e-2,
         'color': 2.5e-3,
         'harmonics': 1.25e-4,
+        'appearance': 0.0,
     }
     config.density = {
         'name': 'control',

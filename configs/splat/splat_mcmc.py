@@ -25,6 +25,8 @@ def get_config():
     config.data = {'name': 'desk', 'image_size': 100}
     config.box = {'center': (0.0, 0.0, 0.0), 'half': 1.0, 'downscale': 1}
     config.initial = {'name': 'hull', 'count': 12_000, 'opacity': 0.3, 'scale': 0.7}
+    config.motion = {'name': 'none'}
+    config.poses = {'refine': False, 'rate': 1e-3, 'wrong': (0.0, 0.0)}
     config.drawing = {'degree': 2, 'degree_every': 400, 'antialiased': False}
     config.objective = {'similarity': 0.2, 'opacity': 0.01, 'scale': 0.01, 'background': 'random'}
     # Twenty times fewer steps than in the paper: they are longer, and noise is as strong.

@@ -23,8 +23,16 @@ def get_config():
     config.data = {'name': 'desk', 'image_size': 100}
     config.box = {'center': (0.0, 0.0, 0.0), 'half': 1.0, 'downscale': 1}
     config.initial = {'name': 'hull', 'count': 6000, 'opacity': 0.1, 'scale': 0.7}
+    config.motion = {'name': 'none'}
+    config.poses = {'refine': False, 'rate': 1e-3, 'wrong': (0.0, 0.0)}
     config.drawing = {'degree': 2, 'degree_every': 400, 'antialiased': False}
-    config.objective = {'similarity': 0.2, 'opacity': 0.0, 'scale': 0.0, 'background': 'random'}
+    config.objective = {
+        'similarity': 0.2,
+        'opacity': 0.0,
+        'scale': 0.0,
+        'background': 'random',
+        'appearance': 0.01,
+    }
     # Twenty times fewer steps than in 3DGS: they are longer.
     config.rates = {
         'means': 5e-4,
@@ -34,6 +42,7 @@ def get_config():
         'opacity_logits': 5e-2,
         'color': 1e-2,
         'harmonics': 1e-3,
+        'appearance': 0.0,
     }
     config.density = {
         'name': 'control',

@@ -55,12 +55,12 @@ def _forward(screen, lists, grid):
     def render(group):
         def step(state, members, rows):
             colors, light = state
-            weight = _weight(_alpha(rows, grid)[0], light)
+            weight = weighed(_alpha(rows, grid)[0], light)
             return colors + rows[:, SHAPE:, None] * weight[:, None], light - weight
 
         colors = jnp.zeros((LANES, table.shape[1] - SHAPE, grid.size**2), table.dtype)
         start = colors, jnp.ones_like(colors, shape=(LANES, grid.size**2))
-        return walk(step, start, _busy, table, lists, group)
+        return walk(step, start, busy, table, lists, group)
 
     colors, light = jax.lax.map(render, groups)
     alpha = to_image(1 - light[:, :, None], order, grid)[..., 0]
@@ -81,17 +81,17 @@ def _backward(grid, kept, gradients):
         def step(state, members, rows):
             sums, behind, light = state
             alpha, free = _alpha(rows, grid)
-            weight = _weight(alpha, light)
-            own = weight * (_dot(rows[:, SHAPE:], to_colors) + to_alpha)
+            weight = weighed(alpha, light)
+            own = weight * (dot(rows[:, SHAPE:], to_colors) + to_alpha)
             behind = behind - own
             # Of alpha's logarithm. Where nothing is drawn nothing has one.
             slope = jnp.where(free & (weight > 0), own - behind * alpha / (1 - alpha), 0)
-            painted = _sum(weight[:, None] * to_colors)
+            painted = summed(weight[:, None] * to_colors)
             found = jnp.concatenate([_moments(slope, rows, grid), painted], axis=-1)
             return add_rows(sums, members, found), behind, light - weight
 
         start = sums, behind, jnp.ones_like(behind)
-        return walk(step, start, _busy, table, lists, group)[0], None
+        return walk(step, start, busy, table, lists, group)[0], None
 
     parts = groups, to_colors, to_alpha, behind
     sums, _ = jax.lax.scan(gather, jnp.zeros_like(table), parts)
@@ -109,16 +109,16 @@ def _table(screen):
     return jnp.pad(jnp.concatenate(columns, axis=-1), ((0, 1), (0, 0)))
 
 
-def _busy(state):
+def busy(state):
     return state[-1].max(-1) > STOP
 
 
-def _sum(x):
+def summed(x):
     """Over pixels, as a product with ones: XLA's own sums are not vectorized."""
     return jnp.matmul(x, np.ones(x.shape[-1], x.dtype), precision=PRECISION)
 
 
-def _dot(features, images):
+def dot(features, images):
     """[lanes c] and [lanes c pixels], summed over c: one by one, for the same reason."""
     return sum(features[:, i, None] * images[:, i] for i in range(features.shape[1]))
 
@@ -133,7 +133,7 @@ def _alpha(rows, grid):
     return jnp.where(alpha >= FAINT, jnp.minimum(alpha, OPAQUEST), 0), alpha < OPAQUEST
 
 
-def _weight(alpha, light):
+def weighed(alpha, light):
     return jnp.where(light > STOP, alpha * light, 0)
 
 

@@ -68,18 +68,23 @@ def scattered(
 
 
 def hull(
-    points: Float[Array, 'n 3'], cameras: Camera, images: UInt8[Array, 'b h w 4']
+    points: Float[Array, 'n 3'],
+    cameras: Camera,
+    images: UInt8[Array, 'b h w 4'],
+    through: float = 0.0,
 ) -> tuple[Float[Array, 'n'], Float[Array, 'n 3']]:
     """What photographs with opacity say of points: the least opacity, in [0, 1], of the pixels that
     show a point, and their mean color.
 
-    Where the first is 0 some camera sees through the point: it is outside of the visual hull. The
-    photographs may be smaller than those of the cameras.
+    Where the first is 0 some camera sees through the point: it is outside of the visual hull. Of a
+    scene that moves nothing would be left that is not always there: with `through` > 0 the first is
+    the mean opacity, of which 1 - through is enough for a 1. The photographs may be smaller than
+    those of the cameras.
     """
     scale = jnp.array(images.shape[2:0:-1]) / jnp.array([cameras.width, cameras.height])
 
     def look(found, view):
-        least, color, weight = found
+        least, color, weight, times = found
         camera, image = view
         pixel, depth = project(camera, points)
         x, y = jnp.floor(pixel * scale).astype(jnp.int32).T
@@ -87,11 +92,14 @@ def hull(
         rgba = image.at[y, x].get(mode='clip') / jnp.float32(255)
         opacity = jnp.where(within, rgba[:, 3], 0)
         least = jnp.where(within, jnp.minimum(least, opacity), least)
-        return (least, color + opacity[:, None] * rgba[:, :3], weight + opacity), None
+        color = color + opacity[:, None] * rgba[:, :3]
+        return (least, color, weight + opacity, times + within), None
 
     count = len(points)
-    start = jnp.ones(count), jnp.zeros((count, 3)), jnp.zeros(count)
-    (least, color, weight), _ = jax.lax.scan(look, start, (cameras, jnp.asarray(images)))
+    start = jnp.ones(count), jnp.zeros((count, 3)), jnp.zeros(count), jnp.zeros(count)
+    (least, color, weight, times), _ = jax.lax.scan(look, start, (cameras, jnp.asarray(images)))
+    if through:
+        least = jnp.minimum(weight / jnp.maximum(times, 1) / (1 - through), 1)
     return jnp.where(weight > 0, least, 0), color / jnp.maximum(weight, 1e-6)[:, None]
 
 

@@ -47,7 +47,8 @@ def rasterize(
     antialiased: bool = False,
     shift: Float[Array, '*b n 2'] | None = None,
 ) -> Rendering:
-    """What cameras, one after the other, see of splats.
+    """What cameras, one after the other, see of splats: all of the same, or, where these have the
+    leading axes *b too, each of its own.
 
     Differentiable in splats, background and all of the camera but its size; where alpha or the
     order of depths jumps, the gradient is that of one side.
@@ -60,14 +61,17 @@ def rasterize(
                 the densification of 3DGS takes the norm of (times half the image's size, there)
     """
 
-    def see(camera, shift):
-        return _rasterize(splats, camera, capacity, background, near, far, antialiased, shift)
+    own = splats if splats.means.ndim > 2 else None
+
+    def see(camera, shift, own):
+        seen = splats if own is None else own
+        return _rasterize(seen, camera, capacity, background, near, far, antialiased, shift)
 
     lead = camera.pose.shape[:-2]
     if not lead:
-        return see(camera, shift)
+        return see(camera, shift, own)
     count = math.prod(lead)
-    flat = jax.tree.map(lambda x: x.reshape(count, *x.shape[len(lead) :]), (camera, shift))
+    flat = jax.tree.map(lambda x: x.reshape(count, *x.shape[len(lead) :]), (camera, shift, own))
     found = jax.lax.map(lambda one: see(*one), flat)
     return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), found)
 

@@ -19,6 +19,10 @@ class Rates:
     opacity_logits: float = 5e-2
     color: float = 2.5e-3  # harmonics of degree 0
     harmonics: float = 1.25e-4  # the others
+    # Of scenes that move (`deformation`).
+    planes: float = 1e-2
+    network: float = 1e-3
+    appearance: float = 0.0  # of each photograph's own change of colors; 0: there is none
 
 
 def at(rates: Rates, progress: Float[Array, ''], extent: float, coefficients: int) -> Gaussians:

@@ -6,6 +6,8 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxcv.cameras import Camera
 from jaxcv.cameras.view import View
@@ -59,15 +61,20 @@ def looker(drawing: Drawing) -> Callable[[Splats, Camera], View]:
 class Scene(NamedTuple):
     """What a run that needs this one receives: a `cameras.view.Scene`."""
 
-    gaussians: Gaussians  # those that are alive, for `jaxcv.splat.files.write`
     cameras: Camera
     drawing: Drawing
     looks: Callable[[Splats, Camera], View]
+    at: Callable[[Float[Array, '']], Gaussians]  # those that are alive, as they are at a time
 
     @property
     def camera(self) -> Camera:
         """One to begin with."""
         return self.cameras[0]
 
-    def look(self, camera: Camera) -> View:
-        return self.looks(activated(self.gaussians), camera)
+    @property
+    def gaussians(self) -> Gaussians:
+        """At time 0, for `jaxcv.splat.files.write`."""
+        return self.at(jnp.float32(0))
+
+    def look(self, camera: Camera, time: float = 0.0) -> View:
+        return self.looks(activated(self.at(jnp.float32(time))), camera)

@@ -12,6 +12,7 @@ from jaxcv.ops import sh
 from jaxcv.splat.gaussians import Gaussians
 
 TINY = 1e-24
+FARTHEST = 1e18  # beyond it, and where it is not finite, a mean has no direction
 
 
 class Splats(NamedTuple):
@@ -52,8 +53,9 @@ def shaded(splats: Splats, camera: Camera) -> Float[Array, 'n c']:
 
 
 def directions(means: Float[Array, 'n 3'], camera: Camera) -> Float[Array, 'n 3']:
-    """Unit directions from the camera to means; 0 for a mean at the eye itself."""
+    """Unit directions from the camera to means; 0 for a mean at the eye itself, or out of sight."""
     if camera.model == 'orthographic':
         return jnp.broadcast_to(camera.pose[2, :3], means.shape)
     way = means - inverse(camera.pose)[:, 3]
+    way = jnp.where((jnp.abs(way) < FARTHEST).all(-1, keepdims=True), way, 0)
     return way * jax.lax.rsqrt(jnp.maximum(jnp.square(way).sum(-1, keepdims=True), TINY))

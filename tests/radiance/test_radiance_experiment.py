@@ -88,6 +88,21 @@ def test_a_scene_is_learned(capture, tmp_path):
     assert isinstance(scene, Scene) and seen.depth[seen.opacity > 0.9].min() > 0
 
 
+@pytest.mark.usefixtures('optimized')
+def test_a_scene_larger_than_the_box_is_learned(capture, tmp_path):
+    """Where the field is of all of space. What is beyond the box is not in the field otherwise."""
+    small = {name: x for name, x in SMALL.items() if name.startswith('field')}
+    settings = config(
+        capture, **small, box__half=0.8, field__space='ball', viewed__frames=0, train__steps=200
+    )
+    settings.renderer = {
+        'name': 'hierarchical', 'coarse': 32, 'fine': 32, 'shared': True,
+        'near': 2.0, 'far': 20.0, 'spacing': 'log',
+    }  # fmt: skip
+    result = run(experiments.build(settings), settings, tmp_path / 'run')
+    assert result.metrics['psnr'] > 18
+
+
 def stepped(made, state, count):
     """After so many steps with the first 32 samples."""
     batch = {name: jnp.asarray(x[:32]) for name, x in made.batches.arrays.items()}

@@ -10,7 +10,6 @@ from jax import numpy as jnp
 from PIL import Image
 
 import experiments
-from experiments import splat
 from jaxcv.data.captures import Capture, Points, blender, ply
 from jaxcv.data.tabletop import desk, fibonacci, orbit, render
 from jaxcv.errors import UserError
@@ -36,6 +35,7 @@ def capture(tmp_path_factory):
         cameras=jax.tree.map(lambda x: np.asarray(x, np.float64), cameras),
         images=tuple(paths),
         channels=4,
+        times=np.linspace(0, 1, TRAIN + TEST),
         splits={'train': np.setdiff1d(np.arange(TRAIN + TEST), test), 'test': test},
     )
     blender.write(folder, made)
@@ -121,14 +121,26 @@ def test_samples_learn_too(capture, tmp_path):
 
 def test_layouts_agree(capture, tmp_path):
     # Adam with hardly an epsilon makes steps of one size out of rounding errors.
-    settings = config(capture, train__steps=3, train__batch_size=4, optim__eps=1e-2)
+    beside = {'motion': {'name': 'planes', 'cells': (4,)}, 'poses.refine': True}
+    settings = config(
+        capture,
+        train__steps=3,
+        train__batch_size=4,
+        optim__eps=1e-2,
+        rates__appearance=1e-2,
+        **beside,
+    )
     made = experiments.build(settings)
     one, many = (trained(made, settings, tmp_path / str(count), count).state for count in (1, 4))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-4),
-        (one.population, one.demand, one.pairs),
-        (many.population, many.demand, many.pairs),
+        (one.population, one.beside, one.demand, one.pairs),
+        (many.population, many.beside, many.demand, many.pairs),
     )
+    begun = made.init(jax.random.key(0)).beside.params
+    for kind in ('planes', 'network', 'twists', 'appearance'):
+        pairs = zip(*map(jax.tree.leaves, (begun[kind], one.beside.params[kind])), strict=True)
+        assert any((x != y).any() for x, y in pairs)
     assert one.demand.views.sum() > 0
 
 
@@ -149,7 +161,7 @@ def test_a_step_without_room_changes_nothing(capture):
 
 def test_a_run_goes_on_after_too_little_room(capture, tmp_path, monkeypatch):
     """Its checkpoint is as large as what it grew to."""
-    monkeypatch.setattr(splat, 'TOUCHED', 1)
+    monkeypatch.setattr('jaxcv.splat.state.TOUCHED', 1)
     changes = {'initial.count': 60, 'initial.scale': 2.0, 'train.log_every': 1, 'train.steps': 8}
     settings = config(capture, **changes, train__adapt_every=2, density={'name': 'none'})
     made = experiments.build(settings)
@@ -202,7 +214,7 @@ def test_gaussians_out_of_sight_are_an_error(capture, tmp_path):
 @pytest.mark.parametrize(
     ('changes', 'words'),
     [
-        ({'data__name': 'moving_desk'}, 'config.data.name'),
+        ({'data__name': 'dsk'}, "did you mean 'desk'"),
         ({'initial': {'name': 'points'}}, 'no initial points'),
         ({'initial': {'name': 'hul'}}, "did you mean 'hull'"),
         ({'density': {'name': 'controll'}}, "did you mean 'control'"),

@@ -1,5 +1,7 @@
 """Where training begins: distances by brute force, evenly spread points, colors."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -69,6 +71,9 @@ def test_hull():
     np.testing.assert_array_equal(opacity, [1, 1, 0, 0, 0])
     np.testing.assert_allclose(colors[:2], 25 / 255, rtol=1e-5)
     np.testing.assert_allclose(colors[4], 0)  # beside every image, or behind the camera
+    # Two of six sides see something at the third and fourth, which is 2/3 of what is enough.
+    mostly, _ = jax.jit(partial(hull, through=0.5))(points, cameras, images)
+    np.testing.assert_allclose(mostly, [1, 1, 2 / 3, 2 / 3, 0], rtol=1e-5)
 
 
 def test_inside():

@@ -1,4 +1,4 @@
-"""Cameras moved as a whole and one by one, against what they see."""
+"""Cameras moved as a whole, against what they see."""
 
 from dataclasses import replace
 
@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from jax import numpy as jnp
 
-from jaxcv.cameras import inverse, look_at, make, project, refined, se3_exp, so3_exp
+from jaxcv.cameras import look_at, make, project, se3_exp, so3_exp
 from jaxcv.cameras.rotations import product
-from jaxcv.radiance import poses
-from jaxcv.radiance.poses import Similarity
+from jaxcv.cameras.similarity import Similarity, centers, moved, similarity
 
 
 def cameras(count, seed=0):
@@ -33,7 +32,7 @@ def test_moved_cameras_see_the_moved_world():
     after = BY.scale * world @ BY.rotation.T + BY.shift
     every = lambda x: jnp.broadcast_to(x, (5, 20, 3))  # noqa: E731
     expected, depth = project(before, every(world))
-    found, scaled = project(poses.moved(before, BY), every(after))
+    found, scaled = project(moved(before, BY), every(after))
     seen = depth > 0.1
     np.testing.assert_allclose(found[seen], expected[seen], rtol=1e-3, atol=1e-2)
     np.testing.assert_allclose(scaled, BY.scale * depth, rtol=1e-4, atol=1e-4)
@@ -44,7 +43,7 @@ def test_a_similarity_is_found(count):
     """One camera does not tell the scale, but nothing else is open."""
     before = cameras(count)
     by = BY if count > 1 else BY._replace(scale=jnp.float32(1.0))
-    found = jax.jit(poses.similarity)(before, poses.moved(before, by))
+    found = jax.jit(similarity)(before, moved(before, by))
     for one, other in zip(found, by, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-3)
 
@@ -54,8 +53,8 @@ def test_what_cameras_see_counts_and_not_where_they_are():
     before = make(look_at(3 * unit(12), jnp.zeros(3), jnp.array([0.1, 0.2, 1.0])), 50.0, 40, 30)
     turned = product(so3_exp(jnp.array([0.02, 0, 0])), before.pose[..., :3])
     after = replace(before, pose=before.pose.at[..., :3].set(turned))
-    assert jnp.abs(poses.centers(after) - poses.centers(before)).mean() > 0.03
-    found = poses.similarity(before, after)
+    assert jnp.abs(centers(after) - centers(before)).mean() > 0.03
+    found = similarity(before, after)
     np.testing.assert_allclose(found.shift, 0, atol=5e-3)
     np.testing.assert_allclose(found.scale, 1, atol=5e-3)
     np.testing.assert_allclose(found.rotation, np.eye(3), atol=5e-3)
@@ -66,18 +65,3 @@ def unit(count):
     x = np.random.default_rng(2).normal(size=(count, 3))
     x[:, 2] = np.abs(x[:, 2])
     return jnp.asarray(x / np.linalg.norm(x, axis=-1, keepdims=True), jnp.float32)
-
-
-def test_errors_have_their_size():
-    before = cameras(50)
-    keys = jax.random.split(jax.random.key(0), 50)
-    after = refined(before, poses.errors(before, 0.1, 0.0, keys))
-    angle, distance = poses.apart(before, after)
-    np.testing.assert_allclose(angle, 0.1, rtol=1e-4)
-    # The world turns about the camera, which stays.
-    np.testing.assert_allclose(distance, 0, atol=1e-5)
-    after = refined(before, poses.errors(before, 0.0, 0.2, keys))
-    angle, distance = poses.apart(before, after)
-    np.testing.assert_allclose(angle, 0, atol=1e-3)
-    reach = np.linalg.norm(inverse(before.pose)[..., 3], axis=-1)
-    np.testing.assert_allclose(distance, 0.2 * reach, rtol=1e-4)

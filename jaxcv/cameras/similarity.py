@@ -1,15 +1,13 @@
-"""Cameras that are learned along with the scene: how wrong they start, and the movement of the
-whole that no photograph can tell, by which they end away from where they were."""
+"""Cameras moved as a whole together with the world that they see, which no photograph can tell."""
 
 from dataclasses import replace
 from typing import NamedTuple
 
-import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
-from jaxcv.cameras import Camera, inverse, transformed
-from jaxcv.cameras.poses import rotated
+from jaxcv.cameras.camera import Camera
+from jaxcv.cameras.poses import inverse, rotated, transformed
 from jaxcv.cameras.rotations import normalized, product
 
 LITTLE = 1e-4  # how much depth counts that one camera alone tells
@@ -26,17 +24,6 @@ class Similarity(NamedTuple):
 def centers(cameras: Camera) -> Float[Array, '*b 3']:
     """Where cameras stand."""
     return inverse(cameras.pose)[..., 3]
-
-
-def errors(
-    cameras: Camera, angle: float, share: float, keys: Key[Array, 'n']
-) -> Float[Array, 'n 6']:
-    """A twist per camera (`cameras.refined`) that turns it by `angle` (radians) about any axis, and
-    moves it anywhere by `share` of its distance from the origin."""
-    draw = jax.vmap(lambda key: jax.random.normal(key, (2, 3)))(keys)
-    turn, way = normalized(draw[:, 0]), normalized(draw[:, 1])
-    reach = jnp.linalg.norm(centers(cameras), axis=-1, keepdims=True)
-    return jnp.concatenate([angle * turn, share * reach * way], axis=-1)
 
 
 def similarity(old: Camera, new: Camera) -> Similarity:
