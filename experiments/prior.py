@@ -13,6 +13,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -236,7 +237,7 @@ def exhibition(method, stage, images, train_split, test_split, terms, judged, sc
         asked = [Told(jnp.full(few, k)) for k in range(min(terms.num_classes, ROWS))]
     else:
         asked = [told_of(rows_of(test_split, range(few * i, few * (i + 1)))) for i in range(3)]
-    captions = test_split.captions[: few * len(asked)]
+    captions = captions_of(test_split, few * len(asked))
     shown = gallery(method, stage, real, asked, terms.num_classes, captions)
 
     def show(state, key):
@@ -253,6 +254,11 @@ def rows_of(split: Split, places) -> dict[str, jnp.ndarray]:
     """Some rows, from the start again after the last."""
     places = np.asarray(places) % len(split.arrays['codes'])
     return {name: jnp.asarray(x[places]) for name, x in split.arrays.items()}
+
+
+def captions_of(split: Split, count: int) -> list[str]:
+    """Those of the rows, likewise."""
+    return list(islice(cycle(split.captions), count))
 
 
 def told_of(batch: Mapping[str, Any]) -> Told:

@@ -154,3 +154,13 @@ def test_mistakes_are_sentences(variant, changes, words):
 def test_a_tokenizer_is_needed():
     with pytest.raises(UserError, match='makes no codes'):
         experiments.assemble(load(), tokenizer='an autoencoder of latents')
+
+
+def test_few_captions_are_shown_again():
+    """As are the pictures drawn from them."""
+    from experiments.prior import Split, captions_of, rows_of
+
+    few = Split({'codes': np.arange(6).reshape(3, 2)}, ['a', 'b', 'c'])
+    assert captions_of(few, 5) == ['a', 'b', 'c', 'a', 'b']
+    np.testing.assert_array_equal(rows_of(few, range(5))['codes'][:, 0], [0, 2, 4, 0, 2])
+    assert captions_of(Split(few.arrays, []), 5) == []
