@@ -11,9 +11,9 @@
 A batch is so many scenes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -29,17 +29,17 @@ from jaxcv.data.tabletop import stored
 from jaxcv.errors import UserError, choose, construct
 from jaxcv.metrics import view_scores
 from jaxcv.ops import across
-from jaxcv.radiance import framing, losses, renderers, volume
+from jaxcv.radiance import framing, losses, renderers, viewing, volume
 from jaxcv.radiance.fields import Condition
 from jaxcv.radiance.fields.pixel import Encoder, PixelField, Sources
 from jaxcv.radiance.picture import picture, seen_along, shown
+from jaxcv.radiance.viewing import averaged, film, pictured
 from jaxcv.train import Experiment, Optim
 from jaxcv.train.config import settings
 from jaxcv.train.training import train_step
-from jaxcv.viz import Picture, Video, compared, to_uint8
+from jaxcv.viz import Picture, Video, compared
 
 WHITE = jnp.ones(3)
-SHOWN = 4  # scenes
 UP = (0.0, 0.0, 1.0)
 
 
@@ -52,12 +52,10 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Viewed:
-    """`config.viewed`: what is judged and shown."""
+class Viewed(viewing.Viewed):
+    """`config.viewed`; of each scene so many views are judged."""
 
     chunk: int = 4096  # rays at once
-    frames: int = 24  # of the video; 0: none
-    judged: int = 0  # views of each scene that are scored; 0: all that are no sources
 
 
 class Model(NamedTuple):
@@ -83,10 +81,10 @@ class Scene(NamedTuple):
 
     params: Any
     cameras: Camera  # of the pictures that it was read off
-    looks: Any  # (params, one camera) -> `picture.Picture` without background
+    looks: Callable[[Any, Camera], View]  # (params, camera)
 
     def look(self, camera: Camera) -> View:
-        return seen_along(self.looks(self.params, camera), camera)
+        return self.looks(self.params, camera)
 
 
 class Reader(NamedTuple):
@@ -119,15 +117,14 @@ def build(config) -> Experiment:
     hierarchical = partial(renderers.hierarchical, field)
     model = Model(encoder, construct(hierarchical, config.renderer.to_dict(), 'config.renderer'))
     training = train_step(lesson(model, given), train, optim)
-    look, bare = (looker(model, viewed.chunk, behind) for behind in (WHITE, None))
-    read = jax.jit(model.read)
+    look, read = looker(model, viewed.chunk), jax.jit(model.read)
     return Experiment(
         init=lambda key: training.init(model.init(key, size), {}),
         step=training.step,
         batches=data.batches(known, train.batch_size),
         evaluate=evaluation(read, look, known, held_out, given.views, viewed.judged),
         show=exhibition(read, look, held_out, given.views, viewed.frames),
-        export=lambda state: Reader(model, state.eval_params(), bare),
+        export=lambda state: Reader(model, state.eval_params(), look),
     )
 
 
@@ -167,39 +164,56 @@ def lesson(model, given):
     return loss
 
 
-def looker(model, chunk, behind):
-    """(parameters of a scene, one camera) -> `picture.Picture`; `behind` may be None."""
+def looker(model, chunk):
+    """(parameters of a scene, one camera) -> `View`."""
 
     def render(own, seen: Rays):
         rendered = model.renderer.render(own, {}, across.split(seen), Condition(), None).rendered
-        return across.whole(shown(rendered, behind))
+        return across.whole(shown(rendered))
 
-    return jax.jit(lambda own, camera: picture(partial(render, own), camera, chunk))
+    @jax.jit
+    def look(own, camera):
+        return seen_along(picture(partial(render, own), camera, chunk), camera)
+
+    return look
 
 
 def evaluation(read, look, known, frames, views, judged):
-    """Means over views of unseen scenes, and what two answers without any knowledge of space get:
-    the mean picture of all that was learned from, and the source whose camera is nearest."""
+    """Means of scores over views of unseen scenes, beside those of answers without knowledge."""
     judge = jax.jit(view_scores())
-    mean = np.mean([photographs(known, i)[0].mean(0) for i in range(len(known['image']))], axis=0)
+    scenes = [photographs(frames, i) for i in range(len(frames['image']))]
+
+    @cache
+    def plain():
+        return without(judge, scenes, known, views, judged)
 
     def evaluate(state, key):
         params, found = state.eval_params(), []
-        for i in range(len(frames['image'])):
-            images, cameras = photographs(frames, i)
+        for images, cameras in scenes:
             own = read(params, images[:views], cameras[:views])
-            others = range(views, len(images))
-            for j in others[: judged or None]:
-                answers = {
-                    '': look(own, cameras[j]).color.clip(0, 1),
-                    'mean_picture/': mean,
-                    'nearest/': images[nearest(cameras, j, views)],
-                }
-                scores = {name: judge(x, images[j]) for name, x in answers.items()}
-                found.append({a + b: x for a, each in scores.items() for b, x in each.items()})
-        return {name: np.mean([float(each[name]) for each in found]) for name in found[0]}
+            for j in asked(images, views, judged):
+                found.append(judge(pictured(look(own, cameras[j]), WHITE), images[j]))
+        return averaged(found) | plain()
 
     return evaluate
+
+
+def without(judge, scenes, known, views, judged):
+    """Scores of two answers that know nothing of space: the mean picture of all that was learned
+    from, and the source whose camera is nearest."""
+    mean = np.mean([photographs(known, i)[0].mean(0) for i in range(len(known['image']))], axis=0)
+    found = []
+    for images, cameras in scenes:
+        for j in asked(images, views, judged):
+            answers = {'mean_picture': mean, 'nearest': images[nearest(cameras, j, views)]}
+            scores = {name: judge(x, images[j]) for name, x in answers.items()}
+            found.append({f'{a}/{b}': x for a, each in scores.items() for b, x in each.items()})
+    return averaged(found)
+
+
+def asked(images, views, judged) -> range:
+    """Which views of a scene are judged: they are no sources."""
+    return range(views, len(images))[: judged or None]
 
 
 def photographs(frames, i):
@@ -216,23 +230,20 @@ def nearest(cameras, j, views):
 
 def exhibition(read, look, frames, views, length):
     """Of unseen scenes: a source, a picture to be found, what is found; around the first."""
+    scenes = [photographs(frames, i) for i in range(min(viewing.SHOWN, len(frames['image'])))]
 
     def show(state, key) -> Mapping[str, Picture | Video]:
-        params, rows = state.eval_params(), []
-        for i in range(min(SHOWN, len(frames['image']))):
-            images, cameras = photographs(frames, i)
-            own = read(params, images[:views], cameras[:views])
-            seen = jax.device_get(look(own, cameras[views]))
-            rows.append((images[0], images[views], seen.color.clip(0, 1), seen.depth))
-        source, truth, color, depth = (np.stack(each) for each in zip(*rows, strict=True))
+        params = state.eval_params()
+        found = [read(params, images[:views], cameras[:views]) for images, cameras in scenes]
+        seen = [look(own, cameras[views]) for own, (_, cameras) in zip(found, scenes, strict=True)]
+        color = np.stack([pictured(view, WHITE) for view in seen])
+        depth = np.stack([view.depth for view in seen])
+        source, truth = (np.stack([images[i] for images, _ in scenes]) for i in (0, views))
         media = {'views': compared(truth, color, depth, source)}
         if length:
-            images, cameras = photographs(frames, 0)
-            own = read(params, images[:views], cameras[:views])
-            path = orbit(cameras[0], jnp.zeros(3), jnp.array(UP), length)
-            film = [look(own, path[i]).color.clip(0, 1) for i in range(length)]
+            path = orbit(scenes[0][1][0], jnp.zeros(3), jnp.array(UP), length)
             caption = f'Around a scene of which {views} picture{"s"[: views - 1]} is known'
-            media['orbit'] = Video(to_uint8(np.stack(jax.device_get(film))), 12, caption)
+            media['orbit'] = film(lambda camera, _: look(found[0], camera), path, WHITE, caption)
         return media
 
     return show

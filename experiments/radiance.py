@@ -13,7 +13,7 @@
 A field that can grow (voxels) does so every `config.train.adapt_every` steps.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,15 +21,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax import numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxcv import data
-from jaxcv.cameras import Camera, Rays, average, inverse, orbit, spiral
+from jaxcv.cameras import Camera, Rays, average, inverse, spiral
 from jaxcv.cameras.view import View
 from jaxcv.data.captures.photographs import Box, photographs
 from jaxcv.errors import UserError, choose, construct
-from jaxcv.metrics import view_scores
 from jaxcv.ops import across
-from jaxcv.radiance import fields, framing, losses, patches, renderers, volume
+from jaxcv.radiance import fields, framing, losses, patches, renderers, viewing, volume
 from jaxcv.radiance.fields import Condition
 from jaxcv.radiance.learned import Poses, learned
 from jaxcv.radiance.objective import PHOTOMETRIC, Objective, weighted
@@ -37,7 +37,6 @@ from jaxcv.radiance.picture import picture, seen_along, shown
 from jaxcv.train import Experiment, Optim
 from jaxcv.train.config import settings
 from jaxcv.train.training import train_step
-from jaxcv.viz import Picture, Video, compared, to_uint8
 
 RENDERERS = {
     'hierarchical': renderers.hierarchical,
@@ -45,17 +44,14 @@ RENDERERS = {
     'proposing': renderers.proposing,
 }
 PATCHES, SIZE = 8, 8  # of views without photograph, and their sides
-VIEWS = 4  # of the test that are shown
 FOCUS = 3.0  # what the spiral looks at, where the nearest point is 4/3 away
 
 
 @dataclass(frozen=True)
-class Viewed:
-    """`config.viewed`: how pictures are rendered."""
+class Viewed(viewing.Viewed):
+    """`config.viewed`: what is judged and shown, and how it is rendered."""
 
     chunk: int = 4096  # rays at once
-    frames: int = 24  # of the video; 0: none
-    judged: int = 0  # test views that are scored; 0: all
 
 
 class Scene(NamedTuple):
@@ -65,10 +61,10 @@ class Scene(NamedTuple):
     params: Any
     aux: Any
     cameras: Camera
-    looks: Callable  # (params, aux, one camera, its time) -> `picture.Picture` without background
+    looks: Callable[[Any, Any, Camera, Float[Array, '']], View]  # (params, aux, camera, its time)
 
     def look(self, camera: Camera, time: float = 0.0) -> View:
-        return seen_along(self.looks(self.params, self.aux, camera, jnp.float32(time)), camera)
+        return self.looks(self.params, self.aux, camera, jnp.float32(time))
 
 
 def build(config, features=None) -> Experiment:
@@ -88,18 +84,25 @@ def build(config, features=None) -> Experiment:
     renderer = named(config)
     both = learned(renderer, known.cameras, posed)
     training = train_step(lesson(renderer, both, known.times, objective), train, optim)
-    # In pictures, where nothing is random.
-    behind = jnp.full(3, 0.0 if objective.background == 'black' else 1.0)
+    behind = viewing.steady(objective.background)
     path = way(known.cameras, space, viewed.frames) if viewed.frames else None
-    look, bare = (looker(renderer, viewed.chunk, each) for each in (behind, None))
+    look = looker(renderer, viewed.chunk)
+
+    def placed(state, cameras):
+        params = state.eval_params()
+        scene = both.scene(params, state.aux)
+        return partial(look, *scene), *both.placed(params, state.aux, cameras)
+
     return Experiment(
         init=lambda key: training.init(*both.init(key)),
         step=training.step,
         batches=data.batches(sample, train.batch_size),
-        evaluate=evaluation(look, both, held_out, behind, viewed.judged, features),
-        show=exhibition(look, both, held_out, behind, path),
+        evaluate=viewing.evaluation(
+            placed, held_out, behind, viewed.judged, features.maps if features else None
+        ),
+        show=viewing.exhibition(placed, held_out, behind, path),
         adapt=growth(renderer) if train.adapt_every else None,
-        export=lambda state: exported(renderer, both, bare, state),
+        export=lambda state: exported(renderer, both, look, state),
     )
 
 
@@ -232,42 +235,19 @@ def exported(renderer, both, look, state) -> Scene:
     return Scene(renderer, *both.scene(params, state.aux), both.cameras(params, state.aux), look)
 
 
-def looker(renderer, chunk, behind):
-    """(params, aux, one camera, its time) -> `picture.Picture`; `behind` may be None."""
+def looker(renderer, chunk):
+    """(params, aux, one camera, its time) -> `View`."""
 
     def render(params, aux, time, seen: Rays):
         seen = across.split(seen)
         told = Condition(jnp.broadcast_to(time, len(seen.origins)))
-        rendered = renderer.render(params, aux, seen, told, None).rendered
-        return across.whole(shown(rendered, behind))
+        return across.whole(shown(renderer.render(params, aux, seen, told, None).rendered))
 
     @jax.jit
     def look(params, aux, camera, time):
-        return picture(partial(render, params, aux, time), camera, chunk)
+        return seen_along(picture(partial(render, params, aux, time), camera, chunk), camera)
 
     return look
-
-
-def evaluation(look, both, frames, behind, judged, features):
-    """Means over the test views, or the first so many."""
-    count = judged or len(frames.images)
-    judge = jax.jit(view_scores(features.maps if features else None))
-
-    def evaluate(state, key):
-        (scene, cameras, metrics), found = as_learned(both, state, frames.cameras), []
-        for i in range(count):
-            truth = volume.composite(data.unit(frames.images[i]), behind)
-            seen = look(*scene, cameras[i], time_of(frames, i))
-            found.append(judge(jnp.clip(seen.color, 0, 1), truth))
-        return metrics | {name: np.mean([float(each[name]) for each in found]) for name in found[0]}
-
-    return evaluate
-
-
-def as_learned(both, state, cameras):
-    """(scene, cameras in it, metrics) of a state."""
-    params = state.eval_params()
-    return both.scene(params, state.aux), *both.placed(params, state.aux, cameras)
 
 
 def way(cameras, space, count):
@@ -276,30 +256,4 @@ def way(cameras, space, count):
     if space == 'frustum':
         radii = jnp.percentile(jnp.abs(eyes - eyes.mean(0)), 90, axis=0)
         return spiral(average(cameras), FOCUS, radii, count)
-    up = -cameras.pose[:, 1, :3].mean(0)
-    return orbit(cameras[0], jnp.zeros(3), up, count)
-
-
-def exhibition(look, both, frames, behind, path):
-    """Test views beside the truth, with depth and error; a film along a path."""
-    count = min(VIEWS, len(frames.images))
-    truth = np.asarray(volume.composite(data.unit(frames.images[:count]), behind))
-
-    def show(state, key) -> Mapping[str, Picture | Video]:
-        scene, cameras, _ = as_learned(both, state, frames.cameras)
-        seen = [jax.device_get(look(*scene, cameras[i], time_of(frames, i))) for i in range(count)]
-        color = np.stack([each.color for each in seen]).clip(0, 1)
-        media = {'views': compared(truth, color, np.stack([each.depth for each in seen]))}
-        if path is not None:
-            _, places, _ = as_learned(both, state, path)
-            times = jnp.linspace(0, 1, len(places))
-            film = [look(*scene, *each).color for each in zip(places, times, strict=True)]
-            film = to_uint8(np.stack(jax.device_get(film)).clip(0, 1))
-            media['orbit'] = Video(film, 12, 'Around the scene')
-        return media
-
-    return show
-
-
-def time_of(frames, index):
-    return jnp.float32(0) if frames.times is None else frames.times[index]
+    return viewing.around(cameras, count)

@@ -10,18 +10,17 @@
 `config.motion`     name: 'none', or 'planes' with the fields of `deformation.Deformation`
 `config.poses`      the fields of `cameras.uncertain.Poses`
 `config.drawing`    the fields of `splat.scene.Drawing`
-`config.objective`  the fields of `splat.objective.Objective`
+`config.objective`  the fields of `splat.objective.Objective`: what is minimized
 `config.rates`      the fields of `splat.rates.Rates`; `config.optim.lr` is a factor of all
 `config.density`    name: 'control' (3DGS) with the fields of `density.Control`, 'mcmc' (3DGS-MCMC)
                     with those of `mcmc.Chain`, or 'none'
-`config.viewed`     the fields of `Viewed`
+`config.viewed`     the fields of `viewing.Viewed`
+`config.needs.features` a classifier, whose layers say how alike two pictures look (optional)
 
 Every `config.train.adapt_every` steps density changes, and room is made. A step that finds too
 little room for its pairs of Gaussians and tiles changes nothing (its metric `overflow` is 1).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -29,17 +28,19 @@ import numpy as np
 from jax import numpy as jnp
 
 from jaxcv import data
-from jaxcv.cameras import inverse, orbit
+from jaxcv.cameras import inverse
 from jaxcv.cameras.uncertain import Poses, uncertain
 from jaxcv.data.captures.photographs import Box, boxed, photographs
 from jaxcv.errors import UserError, choose, construct
-from jaxcv.metrics import psnr, ssim
+from jaxcv.metrics import psnr
 from jaxcv.ops import across
-from jaxcv.radiance import volume
+from jaxcv.radiance import viewing, volume
+from jaxcv.radiance.objective import weighted
+from jaxcv.radiance.viewing import Viewed
 from jaxcv.splat import Splats, density, losses, mcmc, rates
 from jaxcv.splat.beside import Beside
 from jaxcv.splat.deformation import MOTIONS, Motion
-from jaxcv.splat.objective import Objective, weighted
+from jaxcv.splat.objective import Objective
 from jaxcv.splat.population import Population, drawn, populated
 from jaxcv.splat.scene import Drawing, Scene, looker, seen
 from jaxcv.splat.starts import STARTS, Start
@@ -49,9 +50,7 @@ from jaxcv.train import Experiment, Optim
 from jaxcv.train.config import settings
 from jaxcv.train.optimize import learning_rate, optimizer
 from jaxcv.train.settings import Settings
-from jaxcv.viz import Picture, Video, compared, to_uint8
 
-VIEWS = 4  # of the test that are shown
 WITHOUT = ('accumulate', 'precision', 'ema', 'frozen')  # what splats are trained without
 UNSEEN = (
     'no photograph of the batch sees any Gaussian',
@@ -59,15 +58,7 @@ UNSEEN = (
 )
 
 
-@dataclass(frozen=True)
-class Viewed:
-    """`config.viewed`: what is judged and shown."""
-
-    frames: int = 24  # of the video; 0: none
-    judged: int = 0  # test views that are scored; 0: all
-
-
-def build(config) -> Experiment:
+def build(config, features=None) -> Experiment:
     train, optim = plain(settings(config)), Optim(**config.optim.to_dict())
     drawing = construct(Drawing, config.drawing.to_dict(), 'config.drawing')
     objective = construct(Objective, config.objective.to_dict(), 'config.objective')
@@ -100,7 +91,8 @@ def build(config) -> Experiment:
         return changed(state, *strategy.revise(state.population, state.demand, step, key))
 
     paced = partial(rates.at, pace, extent=extent)
-    behind = jnp.full(3, float(objective.background != 'black'))
+    behind = viewing.steady(objective.background)
+    path = viewing.around(known.cameras, viewed.frames) if viewed.frames else None
     look, then = looker(drawing), jax.jit(beside.at)
 
     @jax.jit
@@ -108,12 +100,19 @@ def build(config) -> Experiment:
         gaussians, params = state.population.gaussians, state.beside.params
         return visible(state, drawing, partial(beside.at, params, times=time), gaussians)
 
+    def placed(state, cameras):
+        cameras, metrics = beside.placed(state.beside, cameras)
+        metrics = {**metrics, 'gaussians': int(state.population.alive.sum())}
+        return lambda camera, time: look(splats_of(state, time), camera), cameras, metrics
+
     return Experiment(
         init=init,
         step=lesson(known, beside, drawing, objective, adam, paced, strategy.noise, train.steps),
         batches=data.batches(samples(known), train.batch_size),
-        evaluate=evaluation(splats_of, look, beside, held_out, behind, viewed.judged),
-        show=exhibition(splats_of, look, beside, held_out, behind, viewed.frames),
+        evaluate=viewing.evaluation(
+            placed, held_out, behind, viewed.judged, features.maps if features else None
+        ),
+        show=viewing.exhibition(placed, held_out, behind, path),
         adapt=adapt,
         alarms={'unseen': UNSEEN},
         export=lambda state: exported(state, beside, drawing, look, then),
@@ -191,7 +190,7 @@ def lesson(frames, beside, drawing, objective, adam, paced, noise, steps):
         wanted = volume.composite(data.unit(batch['image']), behind)
 
         def loss(gaussians, params, shift):
-            then = partial(beside.at, params, times=clock(frames, frame))
+            then = partial(beside.at, params, times=frames.when(frame))
             splats = visible(state, drawing, then, gaussians)
             views = beside.cameras(params, others.aux)[frame]
             view = seen(splats, views, drawing, state.capacity, shift=shift)
@@ -199,7 +198,8 @@ def lesson(frames, beside, drawing, objective, adam, paced, noise, steps):
             color = volume.over(color, view.alpha, behind)
             each = losses.photometric(color, wanted, objective.similarity, batch.get('mask'))
             value = each.mean()
-            value += weighted(objective, gaussians, alive, beside.penalties(params))
+            penalties = beside.penalties(params) | losses.penalties(gaussians, alive)
+            value += weighted(objective, penalties)
             return value, (view, psnr(color, wanted).mean())
 
         learned = gaussians, others.params
@@ -233,64 +233,6 @@ def lesson(frames, beside, drawing, objective, adam, paced, noise, steps):
         return unless(overflow, after, state), metrics
 
     return step
-
-
-# Evaluation and pictures
-
-
-def evaluation(splats_of, look, beside, frames, behind, judged):
-    """Means over the test views, or the first so many, and how many Gaussians there are."""
-    count = judged or len(frames.images)
-
-    @jax.jit
-    def judge(view, expected):
-        color = pictured(view, behind)[None]
-        return {'psnr': psnr(color, expected)[0], 'ssim': ssim(color, expected)[0]}
-
-    def evaluate(state, key):
-        cameras, metrics = beside.placed(state.beside, frames.cameras)
-        found = []
-        for i in range(count):
-            view = look(splats_of(state, clock(frames, i)), cameras[i])
-            found.append(judge(view, volume.composite(data.unit(frames.images[i : i + 1]), behind)))
-        scores = {name: np.mean([float(each[name]) for each in found]) for name in found[0]}
-        return metrics | scores | {'gaussians': int(state.population.alive.sum())}
-
-    return evaluate
-
-
-def exhibition(splats_of, look, beside, frames, behind, length):
-    """Test views beside the truth, with depth and error; a way around the scene, meanwhile time
-    passes."""
-    count = min(VIEWS, len(frames.images))
-    expected = np.asarray(volume.composite(data.unit(frames.images[:count]), behind))
-    up = -frames.cameras.pose[:, 1, :3].mean(0)
-
-    def show(state, key) -> Mapping[str, Picture | Video]:
-        cameras, _ = beside.placed(state.beside, frames.cameras)
-        found = [look(splats_of(state, clock(frames, i)), cameras[i]) for i in range(count)]
-        color = np.stack([pictured(view, behind) for view in found])
-        media = {'views': compared(expected, color, np.stack([view.depth for view in found]))}
-        if length:
-            path = orbit(cameras[0], jnp.zeros(3), up, length)
-            times = jnp.linspace(0, 1, length)
-            film = [look(splats_of(state, times[i]), path[i]) for i in range(length)]
-            film = np.stack([pictured(view, behind) for view in film])
-            media['orbit'] = Video(to_uint8(film), 12, 'Around the scene')
-        return media
-
-    return show
-
-
-def pictured(view, behind):
-    return jnp.clip(volume.over(view.color, view.opacity, behind), 0, 1)
-
-
-def clock(frames, which):
-    """When photographs were taken."""
-    if frames.times is None:
-        return jnp.zeros(jnp.shape(which))
-    return frames.times[which]
 
 
 def exported(state, beside, drawing, look, then) -> Scene:

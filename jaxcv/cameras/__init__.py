@@ -17,7 +17,7 @@ from jaxcv.cameras.camera import (
 )
 from jaxcv.cameras.paths import average, interpolated, orbit, spiral
 from jaxcv.cameras.poses import compose, inverse, look_at, se3_exp, se3_log, transformed
-from jaxcv.cameras.projection import Rays, project, rays, unproject
+from jaxcv.cameras.projection import Rays, placed, project, rays, unproject
 from jaxcv.cameras.rotations import (
     matrix_to_quaternion,
     quaternion_to_matrix,
@@ -41,6 +41,7 @@ __all__ = [
     'orbit',
     'pixel_centers',
     'pixel_grid',
+    'placed',
     'project',
     'quaternion_to_matrix',
     'rays',

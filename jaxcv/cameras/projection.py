@@ -7,7 +7,7 @@ broadcast: many cameras may see the same points.
 from typing import NamedTuple
 
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxcv.cameras import fisheye, pinhole
 from jaxcv.cameras.camera import Camera
@@ -51,6 +51,25 @@ def project(
     else:
         image = pinhole.distort(camera.lens, _plane(points))
     return image * camera.focal[..., None, :] + camera.center[..., None, :], depth
+
+
+class Place(NamedTuple):
+    """The pixel that a point falls into; row and column are 0 where that is not in the image, or
+    not in front of the camera."""
+
+    row: Int[Array, '*b n']
+    column: Int[Array, '*b n']
+    depth: Float[Array, '*b n']
+    within: Bool[Array, '*b n']
+
+
+def placed(camera: Camera, points: Float[Array, '*b n 3']) -> Place:
+    """Where points of the world fall."""
+    pixels, depth = project(camera, points)
+    inside = (pixels >= 0) & (pixels < jnp.array([camera.width, camera.height]))
+    within = (depth > 0) & inside.all(-1)
+    column, row = jnp.moveaxis(jnp.where(within[..., None], pixels, 0).astype(jnp.int32), -1, 0)
+    return Place(row, column, depth, within)
 
 
 def _plane(points):

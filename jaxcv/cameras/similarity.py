@@ -7,10 +7,9 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcv.cameras.camera import Camera
+from jaxcv.cameras.lines import nearest
 from jaxcv.cameras.poses import inverse, rotated, transformed
 from jaxcv.cameras.rotations import normalized, product
-
-LITTLE = 1e-4  # how much depth counts that one camera alone tells
 
 
 class Similarity(NamedTuple):
@@ -39,9 +38,7 @@ def similarity(old: Camera, new: Camera) -> Similarity:
     seen = transformed(old.pose, every)  # in the cameras, and from there into the world again:
     said = transformed(inverse(new.pose), seen)
     sight = normalized(rotated(inverse(new.pose)[..., :3], seen))
-    off = jnp.eye(3) - (1 - LITTLE) * sight[..., :, None] * sight[..., None, :]
-    known = jnp.einsum('ckij,ckj->ki', off, said, precision='highest')
-    return _least_squares(points, jnp.linalg.solve(off.sum(0), known[..., None])[..., 0])
+    return _least_squares(points, nearest(said.swapaxes(0, 1), sight.swapaxes(0, 1)))
 
 
 def _least_squares(points, targets):

@@ -7,6 +7,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcv.cameras import Camera, Rays, inverse, pixel_centers, rays
+from jaxcv.cameras.lines import nearest
 from jaxcv.errors import UserError
 from jaxcv.ops.rows import take_rows
 from jaxcv.radiance.occupancy import intersect
@@ -34,12 +35,8 @@ def missed(rays: Rays) -> Bool[Array, 'r']:
 def focus(cameras: Camera) -> tuple[Float[Array, '3'], Float[Array, '']]:
     """The point that is nearest to the axes of cameras, and how far they are from it on average."""
     back = inverse(cameras.pose)
-    eyes, axes = back[..., 3], back[..., 2]
-    # The way from an axis to the point, (1 - a a^T)(point - eye), is linear in the point.
-    off = jnp.eye(3) - axes[:, :, None] * axes[:, None, :]
-    known = jnp.einsum('nij,nj->i', off, eyes, precision='highest')
-    little = 1e-4 * len(eyes)  # for parallel axes, along which the point stays near the cameras
-    point = jnp.linalg.solve(off.sum(0) + little * jnp.eye(3), known + little * eyes.mean(0))
+    eyes = back[..., 3]
+    point = nearest(eyes, back[..., 2])
     return point, jnp.linalg.norm(point - eyes, axis=-1).mean()
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Array, Float
 
@@ -34,19 +35,16 @@ class Objective:
         choose(self.color, PHOTOMETRIC, 'config.objective.color')
 
 
-# Weights that are 0 until a config asks for what they weigh.
-UNASKED = tuple(each.name for each in dataclasses.fields(Objective) if each.default == 0)
-
-
-def weighted(
-    objective: Objective, penalties: Mapping[str, Float[Array, '']]
-) -> Float[Array, ''] | float:
-    """Their sum. What weighs nothing is not computed, and not asked for where it is not there."""
-    for name in UNASKED:
-        if getattr(objective, name) and name not in penalties:
+def weighted(objective: Any, penalties: Mapping[str, Float[Array, '']]) -> Float[Array, ''] | float:
+    """Their sum, by the fields of `config.objective` of the same names. What weighs nothing is not
+    computed, and not asked for where it is not there."""
+    for each in dataclasses.fields(objective):
+        weight = getattr(objective, each.name)
+        # What weighs nothing until a config asks for it.
+        if each.default == 0 and weight and each.name not in penalties:
             raise UserError(
-                f'config.objective.{name} is {getattr(objective, name)}, but this field and '
-                f'renderer have only {", ".join(penalties) or "nothing to weigh"}: set it to 0'
+                f'config.objective.{each.name} is {weight}, but of what this config learns there '
+                f'is only {", ".join(penalties) or "nothing"} to weigh: set it to 0'
             )
     weights = {name: getattr(objective, name) for name in penalties}
     return sum(weight * penalties[name] for name, weight in weights.items() if weight)

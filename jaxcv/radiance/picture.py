@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxcv.cameras import Camera, Rays, pixel_centers, pixel_grid, rays
 from jaxcv.cameras.view import View
 from jaxcv.radiance.chunks import by_chunks
-from jaxcv.radiance.volume import Rendered, over, unit
+from jaxcv.radiance.volume import Rendered, unit
 
 T = TypeVar('T')
 
@@ -40,13 +40,9 @@ def picture(render: Callable[[Rays], T], camera: Camera, chunk: int = 4096) -> T
     return jax.tree.map(lambda x: x.reshape(camera.height, camera.width, *x.shape[1:]), found)
 
 
-def shown(
-    rendered: Rendered, background: Float[Array, '*r 3'] | Float[Array, '3'] | None = None
-) -> Picture:
+def shown(rendered: Rendered) -> Picture:
     """Of rays whose values are colors, then perhaps normals, and not composited yet."""
     color, normals = rendered.values[..., :3], rendered.values[..., 3:6]
-    if background is not None:
-        color = over(color, rendered.opacity, background)
     normals = unit(normals) if normals.size else None
     return Picture(color, rendered.opacity, rendered.depth, normals)
 

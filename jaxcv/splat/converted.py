@@ -12,7 +12,7 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcv.cameras import Camera, inverse, pixel_grid, project, unproject
+from jaxcv.cameras import Camera, inverse, pixel_grid, placed, unproject
 from jaxcv.cameras.view import SOLID, View
 from jaxcv.errors import UserError
 from jaxcv.ops import sh
@@ -134,10 +134,8 @@ def witnesses(
 
     def look(counts, view):
         camera, depth = view
-        pixel, z = project(camera, points)
-        x, y = jnp.floor(pixel).astype(jnp.int32).T
-        within = (z > 0) & (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
-        there = depth.at[y, x].get(mode='clip')
+        row, column, z, within = placed(camera, points)
+        there = depth[row, column]
         behind = (there == 0) | (there > z + slack)
         met = ~behind & (there > z - slack)
         return (counts[0] + (within & met), counts[1] + (within & behind)), None

@@ -8,7 +8,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Key, UInt8
 from scipy.spatial import cKDTree
 
-from jaxcv.cameras import Camera, project
+from jaxcv.cameras import Camera, placed, resized
 from jaxcv.errors import UserError
 from jaxcv.ops import sh
 from jaxcv.splat.gaussians import Gaussians
@@ -81,15 +81,13 @@ def hull(
     the mean opacity, of which 1 - through is enough for a 1. The photographs may be smaller than
     those of the cameras.
     """
-    scale = jnp.array(images.shape[2:0:-1]) / jnp.array([cameras.width, cameras.height])
+    cameras = resized(cameras, images.shape[2], images.shape[1])
 
     def look(found, view):
         least, color, weight, times = found
         camera, image = view
-        pixel, depth = project(camera, points)
-        x, y = jnp.floor(pixel * scale).astype(jnp.int32).T
-        within = (depth > 0) & (x >= 0) & (x < image.shape[1]) & (y >= 0) & (y < image.shape[0])
-        rgba = image.at[y, x].get(mode='clip') / jnp.float32(255)
+        row, column, _, within = placed(camera, points)
+        rgba = image[row, column] / jnp.float32(255)
         opacity = jnp.where(within, rgba[:, 3], 0)
         least = jnp.where(within, jnp.minimum(least, opacity), least)
         color = color + opacity[:, None] * rgba[:, :3]

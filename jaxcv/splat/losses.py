@@ -35,6 +35,11 @@ def mean_scale(gaussians: Gaussians, alive: Bool[Array, 'n']) -> Float[Array, ''
     return _mean(jnp.exp(gaussians.log_scales).mean(-1), alive)
 
 
+def penalties(gaussians: Gaussians, alive: Bool[Array, 'n']) -> dict[str, Float[Array, '']]:
+    """What is to be kept small, by name."""
+    return {'opacity': mean_opacity(gaussians, alive), 'scale': mean_scale(gaussians, alive)}
+
+
 def limited(harmonics: Float[Array, 'n k 3'], degree: int | Int[Array, '']) -> Array:
     """Spherical harmonics up to `degree`, which need not be static; the others are 0 and have no
     gradient."""

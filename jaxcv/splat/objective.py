@@ -1,22 +1,13 @@
-"""What is minimized beside the difference from photographs: a sum of parts with weights."""
+"""What is minimized when Gaussians are learned from photographs: a sum of parts with weights."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-from jaxtyping import Array, Bool, Float
-
-from jaxcv.errors import UserError
-from jaxcv.splat.gaussians import Gaussians
-from jaxcv.splat.losses import mean_opacity, mean_scale
-
-PLANES = ('variation', 'smoothness', 'sparsity')
 
 
 @dataclass(frozen=True)
 class Objective:
-    """`config.objective`: the weights of what is minimized."""
+    """`config.objective`."""
 
-    similarity: float = 0.2
+    similarity: float = 0.2  # share of structural similarity in the difference from photographs
     opacity: float = 0.0
     scale: float = 0.0
     background: str = 'white'  # or 'black', or 'random': behind transparent photographs
@@ -25,21 +16,3 @@ class Objective:
     smoothness: float = 0.0
     sparsity: float = 0.0
     appearance: float = 0.01  # of the size of what photographs do to colors, where that is learned
-
-
-def weighted(
-    objective: Objective,
-    gaussians: Gaussians,
-    alive: Bool[Array, 'n'],
-    penalties: Mapping[str, Float[Array, '']],
-) -> Float[Array, '']:
-    """The sum of all but the difference from photographs."""
-    for name in PLANES:
-        if getattr(objective, name) and name not in penalties:
-            raise UserError(
-                f'config.objective.{name} is {getattr(objective, name)}, but this scene has no '
-                "planes: set it to 0, or config.motion.name to 'planes'"
-            )
-    value = objective.opacity * mean_opacity(gaussians, alive)
-    value += objective.scale * mean_scale(gaussians, alive)
-    return value + sum(getattr(objective, name) * each for name, each in penalties.items())

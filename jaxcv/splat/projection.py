@@ -8,7 +8,7 @@ keep all their digits, which the usual a c - b² loses.
 """
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 from jax import numpy as jnp
@@ -25,6 +25,8 @@ FAINT = 1 / 255  # opacity below which nothing is drawn
 MARGIN = 0.3  # of half the image's width: beyond it J stays what it is at the border
 LARGEST = 1e8  # coordinates and scales beyond it, and what is not finite, are not seen
 SMALLEST = 1e-12  # ratio of determinants from which on it counts as 0
+
+S = TypeVar('S')
 
 
 class Projected(NamedTuple):
@@ -59,25 +61,32 @@ def project(
     As in gsplat, J of a pinhole camera is taken at x/z and y/z clipped to 15% beyond the image,
     since the approximation explodes far outside of it.
     """
-    seen = splats.opacities >= FAINT
-    for leaf in (splats.means, splats.scales, splats.rotations):
-        seen &= (jnp.abs(leaf) < LARGEST).all(-1)
-    # What is not seen is somewhere harmless, so that its gradient is 0 rather than nan.
-    points = transformed(camera.pose, jnp.where(seen[:, None], splats.means, 0))
-    seen &= (points[:, 2] > near) & (points[:, 2] < far)
-    points = jnp.where(seen[:, None], points, jnp.array([0, 0, 1], points.dtype))
-    scales = jnp.where(seen[:, None], splats.scales, 1)
-    rotations = jnp.where(seen[:, None], splats.rotations, jnp.eye(4, dtype=points.dtype)[0])
-    opacities = jnp.where(seen, splats.opacities, 0)
-
+    points, splats = harmless(splats, camera, near, far)
     means, columns = _affine(camera, points)
-    axes = factors(rotations, scales).swapaxes(-1, -2)
+    axes = factors(splats.rotations, splats.scales).swapaxes(-1, -2)
     axes = rotated(camera.pose[:, :3], axes)  # [n, axis, xyz]
     flat = sum(columns[i][:, None, :] * axes[:, :, i, None] for i in range(3))
     roots, ratio = root(flat[..., 0], flat[..., 1])
+    opacities = splats.opacities
     if antialiased:
         opacities = opacities * jnp.sqrt(jnp.maximum(ratio, SMALLEST))
     return Projected(means, roots, points[:, 2], opacities)
+
+
+def harmless(splats: S, camera: Camera, near: float, far: float) -> tuple[Float[Array, 'n 3'], S]:
+    """Centers in the camera, and splats (or surfels) of which those not seen have opacity 0, and
+    are somewhere harmless, so that their gradients are 0 rather than nan."""
+    seen = splats.opacities >= FAINT
+    for leaf in (splats.means, splats.scales, splats.rotations):
+        seen &= (jnp.abs(leaf) < LARGEST).all(-1)
+    points = transformed(camera.pose, jnp.where(seen[:, None], splats.means, 0))
+    seen &= (points[:, 2] > near) & (points[:, 2] < far)
+    points = jnp.where(seen[:, None], points, jnp.array([0, 0, 1], points.dtype))
+    return points, splats._replace(
+        scales=jnp.where(seen[:, None], splats.scales, 1),
+        rotations=jnp.where(seen[:, None], splats.rotations, jnp.eye(4, dtype=points.dtype)[0]),
+        opacities=jnp.where(seen, splats.opacities, 0),
+    )
 
 
 def root(

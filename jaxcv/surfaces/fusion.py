@@ -9,7 +9,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 from scipy import ndimage
 
-from jaxcv.cameras import Camera, project
+from jaxcv.cameras import Camera, placed
 from jaxcv.cameras.view import SOLID, View
 from jaxcv.surfaces.isosurface import marching_cubes
 from jaxcv.surfaces.mesh import Mesh, largest_component
@@ -85,11 +85,8 @@ def fused(
 
 def _seen(points, view, camera, depths, pictures, weights, truncation):
     """What one view adds to the sums: weighted distances, weights, the same of colors."""
-    pixels, z = project(camera, points)
-    column, row = jnp.floor(pixels).T
-    within = (z > 0) & (row >= 0) & (row < camera.height)
-    within &= (column >= 0) & (column < camera.width)
-    place = jnp.where(within, row * camera.width + column, 0).astype(jnp.int32)
+    row, column, z, within = placed(camera, points)
+    place = row * camera.width + column
     # Gathered out of all views: a slice of one would be copied for every slab.
     depth = depths[view, place]
     known = within & (depth > 0) & jnp.isfinite(depth)

@@ -202,3 +202,24 @@ def test_leading_axes(name):
     np.testing.assert_allclose(mapped, outputs[0][0][1], rtol=1e-5, atol=2e-5)
     same, _ = project(many, x[1, 2])  # all see the same
     np.testing.assert_allclose(same[1, 2], mapped[2], rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize('name', ['pinhole5', 'fisheye4', 'orthographic'])
+def test_places_of_points(name):
+    """Points anywhere in a pixel fall into it; those behind, beside or at the eye into none."""
+    one, random = camera(name), np.random.default_rng(0)
+    corners = np.stack([random.integers(0, WIDTH, 50), random.integers(0, HEIGHT, 50)], -1)
+    seen = corners + random.uniform(0.01, 0.99, (50, 2))
+    seen[:5, 0], seen[5:10, 1] = WIDTH + random.uniform(0.01, 2, 5), -random.uniform(0.01, 2, 5)
+    depth = random.uniform(1, 3, 50)
+    where = unproject(one, jnp.float32(seen), jnp.float32(depth))
+    found = jax.jit(cameras.placed)(one, where)
+    inside = np.arange(50) >= 10
+    np.testing.assert_array_equal(found.within, inside)
+    np.testing.assert_array_equal(found.column, np.where(inside, corners[:, 0], 0))
+    np.testing.assert_array_equal(found.row, np.where(inside, corners[:, 1], 0))
+    np.testing.assert_allclose(found.depth[inside], depth[inside], rtol=1e-5)
+
+    behind = unproject(one, jnp.float32(seen), -jnp.float32(depth))
+    eye = jnp.broadcast_to(cameras.inverse(one.pose)[:, 3], (2, 3))
+    assert not jax.jit(cameras.placed)(one, jnp.concatenate([behind, eye])).within.any()

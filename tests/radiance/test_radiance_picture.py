@@ -35,7 +35,8 @@ def rendered(seen):
         [jnp.broadcast_to(jnp.array([1.0, 0.5, 0.0]), points.shape), normals], -1
     )
     found = volume.render(ball(flat).reshape(center.shape), values, edges)
-    return picture.shown(found, jnp.ones(3))
+    seen = picture.shown(found)
+    return seen._replace(color=volume.over(seen.color, seen.opacity, jnp.ones(3)))
 
 
 def test_a_ball_looks_like_a_ball():

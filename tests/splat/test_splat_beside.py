@@ -181,5 +181,5 @@ def test_weights_of_planes_that_are_not_there(shown, tmp_path):
     shown(frames(2, 0), frames(1, 1))
     made = experiments.build(config(tmp_path, motion={'name': 'none'}))
     batch = jax.tree.map(lambda x: x[:1], made.batches.arrays)
-    with pytest.raises(UserError, match=r'config.objective.variation is .* has no planes'):
+    with pytest.raises(UserError, match=r'config.objective.variation is .* only opacity, scale'):
         jax.eval_shape(made.step, jax.eval_shape(made.init, KEY), batch, KEY)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jax import numpy as jnp
-from jaxtyping import Array, Bool, Float, Float32, UInt8
+from jaxtyping import Array, Bool, Float, Float32, Int, UInt8
 
 from jaxcv.cameras import Camera
 from jaxcv.data.captures.capture import Capture
@@ -26,6 +26,10 @@ class Frames(NamedTuple):
     times: Float[Array, 'n'] | None = None
     near: Float[Array, 'n'] | None = None
     far: Float[Array, 'n'] | None = None
+
+    def when(self, which: Int[Array, '*b'] | int) -> Float[Array, '*b']:
+        """The times of photographs; 0 where they have none."""
+        return jnp.zeros(jnp.shape(which)) if self.times is None else self.times[which]
 
 
 def frames(capture: Capture, split: str, count: int = 0) -> Frames:

@@ -16,9 +16,9 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcv.cameras.camera import Camera
-from jaxcv.cameras.poses import rotated, transformed
+from jaxcv.cameras.poses import rotated
 from jaxcv.splat.covariance import rotation
-from jaxcv.splat.projection import FAINT, LARGEST, Projected, root
+from jaxcv.splat.projection import FAINT, LARGEST, Projected, harmless, root
 from jaxcv.splat.surfels.disks import Surfels
 
 POINT = 0.5  # variance in pixels of what is drawn of a disk at least (Huang et al. 2024, eq. 11)
@@ -48,23 +48,13 @@ class Disks(NamedTuple):
 
 def project(surfels: Surfels, camera: Camera, *, near: float, far: float) -> Disks:
     """How one pinhole camera sees surfels with centers between the planes z = near and far."""
-    seen = surfels.opacities >= FAINT
-    for leaf in (surfels.means, surfels.scales, surfels.rotations):
-        seen &= (jnp.abs(leaf) < LARGEST).all(-1)
-    # What is not seen is somewhere harmless, so that its gradient is 0 rather than nan.
-    points = transformed(camera.pose, jnp.where(seen[:, None], surfels.means, 0))
-    seen &= (points[:, 2] > near) & (points[:, 2] < far)
-    points = jnp.where(seen[:, None], points, jnp.array([0, 0, 1], points.dtype))
-    scales = jnp.where(seen[:, None], surfels.scales, 1)
-    turned = jnp.where(seen[:, None], surfels.rotations, jnp.eye(4, dtype=points.dtype)[0])
-    opacities = jnp.where(seen, surfels.opacities, 0)
-
+    points, surfels = harmless(surfels, camera, near, far)
     depths = points[:, 2:]
     # A unit of length at the depth 1: nothing far away is large.
     plane = points / depths
-    world = rotation(turned).swapaxes(-1, -2)
+    world = rotation(surfels.rotations).swapaxes(-1, -2)
     along, across, normals = jnp.moveaxis(rotated(camera.pose[:, :3], world), 1, 0)
-    scales = jnp.maximum(scales / depths, THIN / camera.focal.max())
+    scales = jnp.maximum(surfels.scales / depths, THIN / camera.focal.max())
     height = (normals * plane).sum(-1, keepdims=True)
     edge = jnp.abs(height) < EDGE * jnp.sqrt(jnp.square(plane).sum(-1, keepdims=True))
     slopes = [
@@ -81,7 +71,7 @@ def project(surfels: Surfels, camera: Camera, *, near: float, far: float) -> Dis
         plane[:, :2] * camera.focal + camera.center,
         maps,
         depths[:, 0],
-        opacities,
+        surfels.opacities,
         side * world[:, 2],
         jnp.stack([along, across], 1) * scales[..., None],
     )
