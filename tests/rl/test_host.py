@@ -195,17 +195,17 @@ def test_stack_and_picture():
 
 
 @pytest.mark.parametrize(
-    ('kind', 'workers', 'sentence'),
+    ('kind', 'workers', 'patience', 'sentence'),
     [
-        ('raise', 2, 'simulators of toy: ValueError: the wheel came off'),
-        ('raise', 0, 'simulators of toy: ValueError: the wheel came off'),
-        ('die', 2, 'simulators of toy: a worker process has died'),
-        ('hang', 1, 'a worker process has not answered for 3 seconds'),
+        ('raise', 2, 60, 'simulators of toy: ValueError: the wheel came off'),
+        ('raise', 0, 60, 'simulators of toy: ValueError: the wheel came off'),
+        ('die', 2, 60, 'simulators of toy: a worker process has died'),
+        ('hang', 1, 3, 'a worker process has not answered for 3 seconds'),
     ],
 )
-def test_trouble_is_reported(kind, workers, sentence):
+def test_trouble_is_reported(kind, workers, patience, sentence):
     make = partial(Counter, trouble=4, kind=kind)
-    envs = simulators('toy', make, workers=workers, patience=3.0)
+    envs = simulators('toy', make, workers=workers, patience=patience)
     keys = jax.random.split(KEY, 4)
     with pytest.raises(jax.errors.JaxRuntimeError, match=sentence):
         jax.block_until_ready(jax.jit(partial(rollout, envs))(keys, jnp.zeros((9, 4), jnp.int32)))
