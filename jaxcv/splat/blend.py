@@ -24,7 +24,7 @@ from jaxcv.cameras.rotations import PRECISION
 from jaxcv.ops.rows import add_rows
 from jaxcv.splat.projection import FAINT
 from jaxcv.splat.tiles import Grid, Lists
-from jaxcv.splat.walk import LANES, lanes, offsets, to_image, to_tiles, walk
+from jaxcv.splat.walk import lanes, offsets, to_image, to_tiles, walk
 
 OPAQUEST = 0.99
 STOP = 1e-4  # transmittance at which a pixel is done
@@ -58,8 +58,8 @@ def _forward(screen, lists, grid):
             weight = weighed(_alpha(rows, grid)[0], light)
             return colors + rows[:, SHAPE:, None] * weight[:, None], light - weight
 
-        colors = jnp.zeros((LANES, table.shape[1] - SHAPE, grid.size**2), table.dtype)
-        start = colors, jnp.ones_like(colors, shape=(LANES, grid.size**2))
+        colors = jnp.zeros((len(group.starts), table.shape[1] - SHAPE, grid.size**2), table.dtype)
+        start = colors, jnp.ones_like(colors[:, 0])
         return walk(step, start, busy, table, lists, group)
 
     colors, light = jax.lax.map(render, groups)

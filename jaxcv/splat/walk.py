@@ -15,7 +15,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxcv.splat.tiles import Grid, Lists
 
-LANES = 128  # tiles in lockstep
+LANES = 128  # tiles in lockstep, at most
+GROUPS = 4  # of such, at least: a short list waits for the longest of its group
 State = TypeVar('State')
 
 
@@ -28,14 +29,20 @@ class Lanes(NamedTuple):
     middles: Float[Array, '*g lanes 2']
 
 
+def lockstep(grid: Grid) -> int:
+    """How many tiles go together."""
+    return min(LANES, -(-grid.tiles // GROUPS))
+
+
 def lanes(lists: Lists, grid: Grid, dtype: np.dtype) -> tuple[Lanes, Int[Array, 'g*lanes']]:
     """All tiles in groups, and their order: tiles with lists of similar lengths go together."""
-    total = -(-grid.tiles // LANES) * LANES
+    width = lockstep(grid)
+    total = -(-grid.tiles // width) * width
     bounds = jnp.pad(lists.bounds, (0, total - grid.tiles), mode='edge')
     order = jnp.argsort(bounds[:-1] - bounds[1:])
     middles = jnp.stack([order % grid.columns, order // grid.columns], axis=-1) + 0.5
     found = Lanes(bounds[order], bounds[order + 1], (middles * grid.size).astype(dtype))
-    return jax.tree.map(lambda x: x.reshape(-1, LANES, *x.shape[1:]), found), order
+    return jax.tree.map(lambda x: x.reshape(-1, width, *x.shape[1:]), found), order
 
 
 def walk(
@@ -60,15 +67,15 @@ def walk(
         return members, table.at[members].get(mode='promise_in_bounds') - shift
 
     def going(carry):
-        places, _, state = carry
+        places, state = carry
         return ((places < lanes.ends) & busy(state)).any()
 
     def body(carry):
-        places, current, state = carry
-        # Carried a step ahead: fused with what follows, rows would be gathered for every pixel.
-        return places + 1, some(places + 1), step(state, *current)
+        places, state = carry
+        # Fused with what follows, rows would be gathered for every pixel.
+        return places + 1, step(state, *jax.lax.optimization_barrier(some(places)))
 
-    return jax.lax.while_loop(going, body, (lanes.starts, some(lanes.starts), state))[2]
+    return jax.lax.while_loop(going, body, (lanes.starts, state))[1]
 
 
 def offsets(grid: Grid, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -100,4 +107,4 @@ def to_tiles(
     tiles = image.reshape(grid.rows, grid.size, grid.columns, grid.size, channels)
     tiles = tiles.transpose(0, 2, 4, 1, 3).reshape(grid.tiles, channels, grid.size**2)
     tiles = jnp.pad(tiles, ((0, len(order) - grid.tiles), (0, 0), (0, 0)))
-    return tiles[order].reshape(len(order) // LANES, LANES, *tiles.shape[1:])
+    return tiles[order].reshape(-1, lockstep(grid), *tiles.shape[1:])

@@ -8,7 +8,7 @@ from jax import numpy as jnp
 from scipy.spatial.transform import Rotation
 
 from jaxcv.cameras.camera import Camera
-from jaxcv.splat import blend, rasterize, walk
+from jaxcv.splat import rasterize, walk
 from jaxcv.splat.splats import Splats
 
 WIDTH, HEIGHT, NEAR = 12, 10, 0.01
@@ -114,9 +114,7 @@ def check(found):
 
 @pytest.mark.parametrize('model', SCENES)
 def test_nothing_is_ever_nan(model, monkeypatch):
-    # No more tiles in lockstep than so small an image has.
-    for module in (walk, blend):
-        monkeypatch.setattr(module, 'LANES', TILES)
+    monkeypatch.setattr(walk, 'GROUPS', 1)  # all tiles of so small an image in lockstep
     splats, camera = scenes(model, SCENES[model], COUNT)
     alpha, nonzero = check(fuzzed(model, splats, camera, CHUNK, TILES * COUNT))
     # And it is not because there is nothing to see.
@@ -126,8 +124,7 @@ def test_nothing_is_ever_nan(model, monkeypatch):
 
 
 def test_thousands_in_one_pixel(monkeypatch):
-    for module in (walk, blend):
-        monkeypatch.setattr(module, 'LANES', TILES)
+    monkeypatch.setattr(walk, 'GROUPS', 1)
     count = 2000
     splats, camera = scenes('pinhole', 4, count, seed=2)
     camera.pose[:], camera.focal[:] = np.eye(3, 4), 10

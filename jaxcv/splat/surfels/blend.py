@@ -19,7 +19,7 @@ from jaxcv.splat.blend import OPAQUEST, busy, dot, summed, weighed
 from jaxcv.splat.projection import FAINT
 from jaxcv.splat.surfels.projection import POINT, Disks
 from jaxcv.splat.tiles import Grid, Lists
-from jaxcv.splat.walk import LANES, lanes, offsets, to_image, to_tiles, walk
+from jaxcv.splat.walk import lanes, offsets, to_image, to_tiles, walk
 
 SHAPE = 10  # columns of the table before the features
 BEYOND = 1e-4  # a disk's depth over that of a place on it, below which it is not seen
@@ -53,7 +53,7 @@ def _forward(table, lists, grid, near):
             features = features + rows[:, SHAPE:, None] * weight[:, None]
             return depths + weight * depth, features, light - weight
 
-        features = jnp.zeros((LANES, table.shape[1] - SHAPE, grid.size**2), table.dtype)
+        features = jnp.zeros((len(group.starts), table.shape[1] - SHAPE, grid.size**2), table.dtype)
         start = features[:, 0], features, jnp.ones_like(features[:, 0])
         return walk(step, start, busy, table, lists, group)
 
