@@ -4,6 +4,7 @@ The basis is that of Gaussian splatting and of instant-ngp: Y_l^m at index l (l 
 Condon-Shortley phase, orthonormal over the sphere (Sloan 2013, appendix A2).
 """
 
+import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
@@ -79,4 +80,6 @@ def evaluate(
 ) -> Float[Array, '*b c']:
     """What k coefficients per channel say at unit directions."""
     values = basis(directions, degree(coefficients.shape[-2]))
-    return (values[..., None] * coefficients).sum(-2)
+    # A product: XLA's own sums over short axes are not vectorized.
+    precision = jax.lax.Precision.HIGHEST
+    return jnp.einsum('...k,...kc->...c', values, coefficients, precision=precision)
