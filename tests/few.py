@@ -26,7 +26,7 @@ def few_of(config) -> list[str]:
     if 'count' in config.get('judged', {}):
         few += ['--config.judged.count=20']
     if 'viewed' in config:
-        few += ['--config.viewed.frames=2', '--config.viewed.judged=2']
+        few += ['--config.viewed.frames=2', '--config.viewed.judged=1']
     if config.experiment == 'splat':
         few += ['--config.initial.name=hull', '--config.initial.count=500']
     if config.get('data', {}).get('name') == 'capture':

@@ -50,6 +50,7 @@ SCALED_DOWN = {
     'configs/radiance/ngp_blender.py': (
         '--config.renderer.steps=64', '--config.renderer.cells=32', '--config.field.rows=4096',
     ),
+    'configs/rl/ppo_atari.py': ('--config.agent.steps=16', '--config.env.limit=200'),
     'configs/tokens/imagenet_vqgan.py': VQGAN,
     'configs/tokens/imagenet_vqgan.py:scales': (*VQGAN, '--config.quantizer.scales=(1,2,4)'),
     'configs/tokens/imagenet_maskgit.py': (
@@ -63,7 +64,8 @@ SCALED_DOWN = {
 # variants.
 ALIKE = {
     'cifar10_ddpm', 'cifar10_edm', 'faces', 'imagenet', 'imagenet_dit_xl2', 'imagenet_maskgit',
-    'imagenet_vqgan', 'mipnerf_llff', 'nerf_blender', 'ngp_blender', 'patches', 'patches_tokenizer',
+    'imagenet_vqgan', 'kplanes_dynamic', 'mipnerf_llff', 'nerf_blender', 'ngp_blender', 'patches',
+    'patches_tokenizer', 'plenoxels_scene', 'splat_blender', 'splat_colmap', 'splat_mcmc',
 }  # fmt: skip
 FEW = ('--config.train.steps=3', '--config.train.log_every=1', '--config.train.eval_every=0')
 
