@@ -59,6 +59,14 @@ def ours(splats, camera, capacity):
     return [lambda: forward(splats).color, lambda: both(splats)], seen
 
 
+def enough(splats, camera) -> int:
+    """The power of two that is room enough."""
+    capacity = 1 << 16
+    while jax.jit(partial(rasterize, capacity=capacity))(splats, camera).overflow:
+        capacity *= 2
+    return capacity
+
+
 def theirs(splats, camera):
     """The same in torch."""
     import torch
@@ -116,7 +124,7 @@ def growth():
     counts, calls = (10_000, 100_000, 1_000_000), []
     for count in counts:
         splats = scene(count, 0.02 * (count / counts[0]) ** (-1 / 3))
-        calls += ours(splats, view(400, 400), 1 << (4 * count - 1).bit_length())[0]
+        calls += ours(splats, view(400, 400), enough(splats, view(400, 400)))[0]
     times = alternate(*calls, repeats=5)
     found = []
     for i, name in enumerate(('growth', 'growth_gradient')):
@@ -141,7 +149,8 @@ def training_1m():
     )
     image = jnp.full((1, height, width, 3), 128, jnp.uint8)
     frames = Frames(jax.tree.map(lambda x: x[None], camera), image)
-    step, start = training(frames, gaussians)
+    room = enough(splats, camera)
+    step, start = training(frames, gaussians, room)
     batch, key = {'image': image, 'frame': jnp.zeros(1, jnp.int32)}, jax.random.key(0)
     compiled = jax.jit(step, donate_argnums=0).lower(start, batch, key).compile()
     states = [start]
@@ -157,8 +166,8 @@ def training_1m():
     return record('training_1m', times, None, '', {'bytes': peak(compiled)})
 
 
-def training(frames, gaussians):
-    """The step of training of one photograph, and its first state."""
+def training(frames, gaussians, room):
+    """The step of training of one photograph, and its first state, with room for so many pairs."""
     beside = Beside(still(Nothing()), uncertain(frames.cameras, Poses()), Rates())
     adam = optimizer(Optim(name='adam', lr=1.0), 1000)
     pace = partial(rates.at, Rates(), extent=1.0)
@@ -167,7 +176,8 @@ def training(frames, gaussians):
     @jax.jit
     def start(gaussians):
         others = beside.start(jax.random.key(0), adam)
-        return started(populated(gaussians, adam), others, len(gaussians.means))
+        state = started(populated(gaussians, adam), others, len(gaussians.means))
+        return state.replace(room=jnp.zeros(room.bit_length() - 1, jnp.int8))
 
     return step, start(gaussians)
 

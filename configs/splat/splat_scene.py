@@ -3,15 +3,15 @@
     python -m experiments.main --config=configs/splat/splat_scene.py --workdir=runs/splat_scene
 
 The photographs are 100x100 and rendered by the project, in half a minute, when first asked for;
-`--config.data.image_size=128` is made too. On 20 other views, with the time that the processor
-worked for training and for compiling it (on 2 cores about half as much passes):
+`--config.data.image_size=128` is made too. On 20 other views, with the minutes that training and
+compiling take on 2 cores:
 
-| step | seconds | Gaussians | PSNR | SSIM |
+| step | minutes | Gaussians | PSNR | SSIM |
 |---|---|---|---|---|
-| 250 | 43 | 6,000 | 27.6 dB | .952 |
-| 500 | 66 | 8,163 | 30.5 dB | .975 |
-| 1,000 | 117 | 12,092 | 32.4 dB | .985 |
-| 1,500 | 168 | 12,092 | 32.7 dB | .986 |
+| 250 | 0.4 | 6,000 | 27.6 dB | .952 |
+| 500 | 0.6 | 8,169 | 30.5 dB | .975 |
+| 1,000 | 1.2 | 12,126 | 32.4 dB | .985 |
+| 1,500 | 1.8 | 12,126 | 32.7 dB | .986 |
 """
 
 import ml_collections

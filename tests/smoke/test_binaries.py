@@ -19,8 +19,9 @@ SMALL = (
 )
 LATENT_DATA = ('--config.data.name=shapes', '--config.data.image_size=64')
 VQGAN = (
-    *LATENT_DATA, '--config.train.batch_size=4', '--config.train.precision=float32',
-    '--config.model.widths=(32,32,32,32,32)', '--config.model.latents=32',
+    '--config.data.name=shapes', '--config.data.image_size=32', '--config.train.batch_size=4',
+    '--config.train.precision=float32', '--config.model.widths=(32,32,32,32)',
+    '--config.model.attention=(False,False,False,True)', '--config.model.latents=32',
     '--config.adversary.layers=2', '--config.adversary.width=8',
 )  # fmt: skip
 PRIOR = (
@@ -38,7 +39,7 @@ SCALED_DOWN = {
         '--config.train.precision=float32',
     ),
     'configs/autoencoder/imagenet.py': (
-        *LATENT_DATA, '--config.train.batch_size=4', '--config.model.widths=(32,32,32,32)',
+        *LATENT_DATA, '--config.train.batch_size=4', '--config.model.widths=(32,32,32)',
         '--config.train.precision=float32',
     ),
     'configs/radiance/nerf_blender.py': (
