@@ -17,11 +17,10 @@ from jaxcv.cameras.camera import make
 from jaxcv.cameras.poses import look_at
 from jaxcv.cameras.uncertain import Poses, uncertain
 from jaxcv.data.captures import Frames
-from jaxcv.ops import sh
 from jaxcv.splat import Splats, rasterize, rates
 from jaxcv.splat.beside import Beside
 from jaxcv.splat.deformation import Nothing, still
-from jaxcv.splat.gaussians import Gaussians
+from jaxcv.splat.initial import balls
 from jaxcv.splat.objective import Objective
 from jaxcv.splat.population import populated
 from jaxcv.splat.rates import Rates
@@ -46,17 +45,16 @@ def scene(count, scale):
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), splats)
 
 
-def ours(splats, camera, capacity):
+def ours(splats, camera):
     """Two calls, the image and the image with the gradient of all splats; and what is seen."""
+    capacity = enough(splats, camera)
 
     def image(splats):
         return rasterize(splats, camera, capacity=capacity)
 
     forward = jax.jit(image)
     both = jax.jit(jax.value_and_grad(lambda splats: jnp.square(image(splats).color).sum()))
-    seen = forward(splats)
-    assert seen.overflow == 0
-    return [lambda: forward(splats).color, lambda: both(splats)], seen
+    return [lambda: forward(splats).color, lambda: both(splats)], forward(splats)
 
 
 def enough(splats, camera) -> int:
@@ -94,15 +92,15 @@ def view(width, height):
     return make(pose, 1.2 * height, width, height)
 
 
-def measured(name, count, side, scale, capacity, repeats=10):
+def measured(name, count, side, scale):
     """The image, and the image with the gradient of all splats."""
     splats, camera = scene(count, scale), view(side, side)
-    calls, seen = ours(splats, camera, capacity)
+    calls, seen = ours(splats, camera)
     if jax.default_backend() != 'gpu' and torch_splat.installed():
         peers = theirs(splats, camera)
         assert np.abs(np.asarray(calls[0]()) - peers[0]()).mean() < CLOSE
         calls += peers
-    alone, together, *others = alternate(*calls, repeats=repeats, pause=0.2)
+    alone, together, *others = alternate(*calls, repeats=10, pause=0.2)
     others = others or [None, None]
     detail = {'mean_alpha': float(seen.alpha.mean()), 'pairs': int(seen.pairs)}
     return [
@@ -112,11 +110,11 @@ def measured(name, count, side, scale, capacity, repeats=10):
 
 
 def splats_10k():
-    return measured('splats_10k', 10_000, 256, 0.02, 1 << 16)
+    return measured('splats_10k', 10_000, 256, 0.02)
 
 
 def splats_100k():
-    return measured('splats_100k', 100_000, 400, 0.01, 1 << 19)
+    return measured('splats_100k', 100_000, 400, 0.01)
 
 
 def growth():
@@ -124,7 +122,7 @@ def growth():
     counts, calls = (10_000, 100_000, 1_000_000), []
     for count in counts:
         splats = scene(count, 0.02 * (count / counts[0]) ** (-1 / 3))
-        calls += ours(splats, view(400, 400), enough(splats, view(400, 400)))[0]
+        calls += ours(splats, view(400, 400))[0]
     times = alternate(*calls, repeats=5)
     found = []
     for i, name in enumerate(('growth', 'growth_gradient')):
@@ -140,17 +138,14 @@ def training_1m():
     photograph of 1920x1080."""
     count, width, height = 1_000_000, 1920, 1080
     splats, camera = scene(count, 0.02 * 100 ** (-1 / 3)), view(width, height)
-    gaussians = Gaussians(
-        means=splats.means,
+    gaussians = balls(splats.means, splats.colors, splats.scales[:, 0])._replace(
         log_scales=jnp.log(splats.scales),
         rotations=splats.rotations,
         opacity_logits=jax.scipy.special.logit(splats.opacities),
-        sh=jnp.pad((splats.colors[:, None] - 0.5) / sh.CONSTANT, ((0, 0), (0, 15), (0, 0))),
     )
     image = jnp.full((1, height, width, 3), 128, jnp.uint8)
     frames = Frames(jax.tree.map(lambda x: x[None], camera), image)
-    room = enough(splats, camera)
-    step, start = training(frames, gaussians, room)
+    step, start = training(frames, gaussians, enough(splats, camera))
     batch, key = {'image': image, 'frame': jnp.zeros(1, jnp.int32)}, jax.random.key(0)
     compiled = jax.jit(step, donate_argnums=0).lower(start, batch, key).compile()
     states = [start]

@@ -118,12 +118,13 @@ def build(config) -> Experiment:
     model = Model(encoder, construct(hierarchical, config.renderer.to_dict(), 'config.renderer'))
     training = train_step(lesson(model, given), train, optim)
     look, read = looker(model, viewed.chunk), jax.jit(model.read)
+    unseen = [photographs(held_out, i) for i in range(len(held_out['image']))]
     return Experiment(
         init=lambda key: training.init(model.init(key, size), {}),
         step=training.step,
         batches=data.batches(known, train.batch_size),
-        evaluate=evaluation(read, look, known, held_out, given.views, viewed.judged),
-        show=exhibition(read, look, held_out, given.views, viewed.frames),
+        evaluate=evaluation(read, look, known, unseen, given.views, viewed.judged),
+        show=exhibition(read, look, unseen[: viewing.SHOWN], given.views, viewed.frames),
         export=lambda state: Reader(model, state.eval_params(), look),
     )
 
@@ -178,10 +179,9 @@ def looker(model, chunk):
     return look
 
 
-def evaluation(read, look, known, frames, views, judged):
+def evaluation(read, look, known, scenes, views, judged):
     """Means of scores over views of unseen scenes, beside those of answers without knowledge."""
     judge = jax.jit(view_scores())
-    scenes = [photographs(frames, i) for i in range(len(frames['image']))]
 
     @cache
     def plain():
@@ -228,9 +228,8 @@ def nearest(cameras, j, views):
     return int(np.argmax(axes[:views] @ axes[j]))
 
 
-def exhibition(read, look, frames, views, length):
+def exhibition(read, look, scenes, views, length):
     """Of unseen scenes: a source, a picture to be found, what is found; around the first."""
-    scenes = [photographs(frames, i) for i in range(min(viewing.SHOWN, len(frames['image'])))]
 
     def show(state, key) -> Mapping[str, Picture | Video]:
         params = state.eval_params()

@@ -97,9 +97,7 @@ def build(config, features=None) -> Experiment:
         init=lambda key: training.init(*both.init(key)),
         step=training.step,
         batches=data.batches(sample, train.batch_size),
-        evaluate=viewing.evaluation(
-            placed, held_out, behind, viewed.judged, features.maps if features else None
-        ),
+        evaluate=viewing.evaluation(placed, held_out, behind, viewed.judged, features),
         show=viewing.exhibition(placed, held_out, behind, path),
         adapt=growth(renderer) if train.adapt_every else None,
         export=lambda state: exported(renderer, both, look, state),

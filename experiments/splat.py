@@ -109,9 +109,7 @@ def build(config, features=None) -> Experiment:
         init=init,
         step=lesson(known, beside, drawing, objective, adam, paced, strategy.noise, train.steps),
         batches=data.batches(samples(known), train.batch_size),
-        evaluate=viewing.evaluation(
-            placed, held_out, behind, viewed.judged, features.maps if features else None
-        ),
+        evaluate=viewing.evaluation(placed, held_out, behind, viewed.judged, features),
         show=viewing.exhibition(placed, held_out, behind, path),
         adapt=adapt,
         alarms={'unseen': UNSEEN},

@@ -60,10 +60,12 @@ def evaluation(
     frames: Frames,
     behind: Float[Array, '3'],
     judged: int = 0,
-    features: Callable | None = None,
+    classifier=None,
 ):
-    """Means of scores (`metrics.view_scores`) over the test views, or the first so many."""
-    count, scores = judged or len(frames.images), view_scores(features)
+    """Means of scores (`metrics.view_scores`, of the layers of a classifier that a run needs) over
+    the test views, or the first so many."""
+    count = judged or len(frames.images)
+    scores = view_scores(classifier.maps if classifier else None)
 
     @jax.jit
     def judge(seen, pixels):
