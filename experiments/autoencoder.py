@@ -36,6 +36,7 @@ from jaxcv.viz import rows
 
 BATCH = 256  # test images judged at once
 SHOWN = 8  # test images in a picture
+COUNTED = 256  # test images whose codes are counted for one
 MEASURED = 1024  # training images on whose latents the exported stage is standardized
 
 
@@ -197,8 +198,9 @@ def judgement(kind, network, count):
 
 
 def gallery(kind, network, test_set):
-    """Reconstructions below test images, and the channels of their latents."""
-    shown = data.signed(data.first(test_set, SHOWN)['image'])
+    """Reconstructions below test images, the channels of their latents, the use of codes."""
+    images = data.signed(data.first(test_set, COUNTED)['image'])
+    shown, others = images[:SHOWN], kind.pictures(network, images)
 
     @jax.jit
     def look(state):
@@ -218,6 +220,7 @@ def gallery(kind, network, test_set):
                 unit.shape[1],
                 'Latents of the same images: a row for each image, a column for each channel',
             ),
+            **others(judged(state)),
         }
 
     return show

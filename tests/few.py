@@ -14,7 +14,7 @@ def environment(config):
 
 def few_of(config) -> list[str]:
     """Flags: little data, small batches, little training of what it needs, few pictures in few
-    steps."""
+    steps, priors of two layers."""
     needs = [f'--config.needs.{need}.overrides' for need in config.needs]
     little = ('train.steps=3', 'train.show_every=-1', f'data.count={COUNT}')
     few = [f'{need}.{flag}' for need in needs for flag in little]
@@ -25,6 +25,8 @@ def few_of(config) -> list[str]:
         few += [f'--config.sampler.{flag}' for flag in ('steps=2', 'count=20', 'scales=()')]
     if 'count' in config.get('judged', {}):
         few += ['--config.judged.count=20']
+    if config.experiment == 'prior':
+        few += ['--config.model.depth=2']
     if 'viewed' in config:
         few += ['--config.viewed.frames=2', '--config.viewed.judged=1']
     if config.experiment == 'splat':

@@ -3,8 +3,11 @@
     python -m experiments.main --config=configs/tokens/shapes_tokenizer.py \
         --workdir=runs/shapes_tokenizer
 
-The codebook is a moving average; codes that die are put on vectors of the batch. `:scales` has the
-codes of VAR, scale after scale; `:large` has 64x64 pixels in as many codes.
+The codebook is a moving average; codes that die are put on vectors of the batch. In 6 minutes of
+one core: 30.9 dB on test images, where all codes are used, a perplexity of 397. Small batches are
+what is fast: after as much time 32 at a time, in a network with twice the convolutions, had 5 dB
+less. `:scales` has the codes of VAR, scale after scale (130 of them): 30.3 dB, in as long.
+`:large` has 64x64 pixels in as many codes.
 """
 
 import ml_collections
@@ -32,13 +35,13 @@ def get_config():
         'latents': 32,
         'latent_width': 8,
         'widths': (16, 32, 64),
-        'blocks': 1,
+        'blocks': 0,
         'groups': 4,
         'middle_attention': False,
     }
     config.quantizer = {'name': 'ema', 'codes': 512, 'kmeans': 10, 'revive': 0.1}
     config.adversary = {}
-    config.objective = {'distance': 'l2', 'weight': 1.0}
+    config.objective = {'distance': 'l2', 'weight': 0.1}
     config.optim = {'name': 'muon', 'lr': 2e-2, 'schedule': 'cosine', 'warmup': 50}
-    config.train = {'steps': 3000, 'batch_size': 32, 'ema': 0.99, 'checkpoint_every': 1000}
+    config.train = {'steps': 5000, 'batch_size': 8, 'ema': 0.99, 'checkpoint_every': 1000}
     return config

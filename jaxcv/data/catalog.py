@@ -102,12 +102,12 @@ def _builder(name, data_dir):
     except tfds.core.DatasetNotFoundError:
         base = re.split(r'[/:]', name)[0]
         names = tfds.list_builders(with_community_datasets=False)
-        known = ['digits', 'faces', 'patches', 'shapes', 'folder', 'npz', *names]
+        known = ['digits', 'faces', 'patches', 'shapes', 'scenes', 'folder', 'npz', *names]
         nearest = difflib.get_close_matches(base, known, n=1)
         hint = f'; did you mean {nearest[0]!r}?' if nearest else ''
         raise UserError(
-            f'data.name is {name!r}, but must be digits, faces, patches, shapes, folder, npz or '
-            f'a name of tensorflow-datasets{hint}'
+            f'data.name is {name!r}, but must be digits, faces, patches, shapes, scenes, folder, '
+            f'npz or a name of tensorflow-datasets{hint}'
         ) from None
     except ImportError as error:
         raise UserError(

@@ -9,10 +9,12 @@ from jaxcv.data.dataset import Dataset, MappedSource, some
 from jaxcv.data.folder import folder
 from jaxcv.data.npz import npz
 from jaxcv.data.resize import resize_example
+from jaxcv.data.shapes import SEEDS, scenes
 from jaxcv.errors import UserError, choose
 
 EMBEDDED = ('digits', 'faces', 'patches', 'shapes')
 DRAWN_AT = {'patches': (32, 64), 'shapes': (32, 64)}  # made at these sizes, never resized
+SCENES = {'train': 2**16, 'test': 1024}
 
 
 def load(
@@ -26,8 +28,9 @@ def load(
     """One split, 'train' or 'test', of the data set `name`.
 
     `name`: 'digits', 'faces', 'patches' or 'shapes', which ship with the dependencies; 'folder',
-    'npz' or 'encoded' (what `jaxcv.data.encoded` stored), found at `path`; or any name of
-    tensorflow-datasets ('mnist', 'cifar10', 'name/config:1.0.0'), whose other splits and slices
+    'npz' or 'encoded' (what `jaxcv.data.encoded` stored), found at `path`; 'scenes', which are
+    shapes of any size, eight times as many, with the same test, drawn as they are read; or any name
+    of tensorflow-datasets ('mnist', 'cifar10', 'name/config:1.0.0'), whose other splits and slices
     ('validation', 'train[:20%]') work too. Without a test split, 'test' is its validation split or
     else a fixed tenth of the training data.
 
@@ -39,6 +42,9 @@ def load(
         if path is None:
             raise UserError(f'data {name!r} needs data.path, where it lies')
         return _found(name, Path(path).expanduser(), split, image_size)
+    if name == 'scenes':
+        choose(split, SCENES, 'split')
+        return scenes(SCENES[split], SEEDS[split], image_size or 32)
     data_dir = Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets')
     data_dir = data_dir.expanduser()
     if name in EMBEDDED:

@@ -22,6 +22,7 @@ COLORS = {
     'white': (250, 250, 250),
 }
 MAX_OBJECTS = 3
+SEEDS = {'train': 0, 'test': 1}
 _TRIES = 40  # places tried for an object before the scene does without it
 
 
@@ -42,7 +43,7 @@ class Scenes:
 
 def scenes(count: int, seed: int = 0, size: int = 32) -> Dataset:
     """A data set of any length, drawn as it is read; `load('shapes')` is a stored one."""
-    return Dataset('shapes', Scenes(seed, count, size), SHAPES)
+    return Dataset('scenes', Scenes(seed, count, size), SHAPES)
 
 
 def scene(seed: int, index: int, size: int = 32) -> Example:

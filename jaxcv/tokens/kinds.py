@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from flax import linen
 from jax import numpy as jnp
@@ -14,6 +15,7 @@ from jaxcv.errors import UserError, choose, construct
 from jaxcv.tokens import autoencoder, codebook
 from jaxcv.tokens.quantizers import quantizer
 from jaxcv.tokens.stage import tokens
+from jaxcv.viz import curves
 
 
 class Kind(NamedTuple):
@@ -25,6 +27,7 @@ class Kind(NamedTuple):
     latents: Callable  # found -> [b h w d]
     sums: Callable  # (module, found, valid [b]) -> sums over samples
     scores: Callable  # (sums, number of samples) -> metrics
+    pictures: Callable  # (module, images) -> ((variables) -> what else there is to be shown)
 
 
 def kl_sums(module, found, valid):
@@ -48,6 +51,23 @@ def code_scores(used, count):
     return {'perplexity': codebook.evenness(used), 'usage': codebook.usage(used)}
 
 
+def code_pictures(module, images):
+    """How often codes are used."""
+
+    @jax.jit
+    def counts(variables, images):
+        codes = module.apply(variables, images, method='tokenize')
+        return codebook.counts(codes, module.quantizer.codes)
+
+    def pictures(variables):
+        found = np.sort(jax.device_get(counts(variables, images)))[::-1]
+        line = np.arange(len(found)), found / found.mean()
+        caption = f'How often codes are used in {len(images)} test images; evenly: 1 for each'
+        return {'usage': curves({'codes, by their use': line}, 'code', 'use', caption)}
+
+    return pictures
+
+
 KL = Kind(
     stage=lambda module, variables, shape: stages.from_kl(module, variables),
     loss=losses.kl_loss,
@@ -55,6 +75,7 @@ KL = Kind(
     latents=lambda found: found.mean,
     sums=kl_sums,
     scores=kl_scores,
+    pictures=lambda module, images: lambda variables: {},
 )
 CODES = Kind(
     stage=tokens,
@@ -63,6 +84,7 @@ CODES = Kind(
     latents=lambda found: found.values,
     sums=code_sums,
     scores=code_scores,
+    pictures=code_pictures,
 )
 MODULES = {'kl': KLAutoencoder, 'conv': autoencoder.ConvTokenizer, 'vit': autoencoder.ViTTokenizer}
 

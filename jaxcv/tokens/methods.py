@@ -202,7 +202,8 @@ def method(
 
 
 def transformer(stage: TokenStage, terms: Terms, model: Mapping) -> Transformer:
-    build = partial(Transformer, stage.length, **terms._asdict())
+    grid = stage.grid if len(stage.grid) > 1 else None
+    build = partial(Transformer, stage.length, grid=grid, **terms._asdict())
     return construct(build, model, 'config.model')
 
 

@@ -9,7 +9,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxcv.errors import UserError
 
-INIT = linen.initializers.normal(0.02)
+SCALE = 0.02
+INIT = linen.initializers.normal(SCALE)
 
 
 class Told(NamedTuple):

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxcv.nn.regularize import Dropout
 from jaxcv.nn.transformer import Mlp
+from jaxcv.tokens import positions
 from jaxcv.tokens.attention import Attention, Memory, empty, visible
 from jaxcv.tokens.told import INIT, Prefix, Told
 
@@ -23,7 +24,8 @@ class Cache(NamedTuple):
 
 class Transformer(linen.Module):
     """Tokens of what is told, then `length` tokens x, through blocks of attention and MLPs with
-    the norm first (Vaswani et al., 2017; Radford et al., 2019), with learned positions.
+    the norm first (Vaswani et al., 2017; Radford et al., 2019), with learned positions, which
+    begin as `positions.waves` where x is a grid.
 
     The methods differ in `levels` [prefix + length], one integer per place: a token sees those of
     its own level and of lower ones. None: every token sees all.
@@ -38,12 +40,14 @@ class Transformer(linen.Module):
     num_classes: int | None = None
     words: int | None = None  # size of the vocabulary of texts, padding included
     text_length: int = 0
+    grid: tuple[int, ...] | None = None  # of x: what its positions begin with
     remat: bool = False
     dtype: jnp.dtype | None = None
 
     def setup(self):
         self.told = Prefix(self.width, self.num_classes, self.words, self.text_length, self.dtype)
-        self.positions = self.param('positions', INIT, (self.room, self.width))
+        begin = positions.initial(self.grid) if self.grid else INIT
+        self.positions = self.param('positions', begin, (self.room, self.width))
         self.drop = Dropout(self.dropout)
         block = linen.remat(Block) if self.remat else Block
         fields = self.heads, self.mlp_width or 4 * self.width, self.dropout, self.dtype

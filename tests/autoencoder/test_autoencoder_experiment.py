@@ -52,7 +52,8 @@ def test_scores_pictures_and_stage(variant):
     assert set(scores) == {'psnr', 'l1'} | own
     assert all(np.isfinite(list(scores.values())))
     media = made.show(state, jax.random.key(2))
-    assert set(media) == {'reconstructions', 'latents'}
+    others = {'': set(), ':codes': {'usage'}}[variant]
+    assert set(media) == {'reconstructions', 'latents'} | others
     for picture in media.values():
         assert np.isfinite(picture.pixels).all() and min(picture.pixels.shape[:2]) > 60
 

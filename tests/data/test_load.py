@@ -77,6 +77,14 @@ def test_stored_shapes_are_the_drawn_ones(cache, monkeypatch):
     assert set(batches(dataset, 4).arrays) == set(drawn) - {'caption'}
 
 
+@pytest.mark.parametrize(('split', 'seed', 'count'), [('train', 0, 2**16), ('test', 1, 1024)])
+def test_scenes_are_drawn_as_they_are_read(split, seed, count):
+    dataset = load('scenes', split, image_size=48)
+    assert len(dataset) == count
+    for name, value in scene(seed, 700, 48).items():
+        np.testing.assert_array_equal(dataset[700][name], value)
+
+
 def test_two_builds_write_the_same(cache, tmp_path):
     first, second = (arrays(load('digits', data_dir=path)) for path in (cache, tmp_path))
     for name, value in first.items():
@@ -175,7 +183,7 @@ def test_refused_and_unknown_hosts_count_as_unreachable():
     assert time.monotonic() - start < 7
 
 
-@pytest.mark.parametrize('name', ['digits', 'npz', 'folder'])
+@pytest.mark.parametrize('name', ['digits', 'npz', 'folder', 'scenes'])
 def test_unknown_split(name, cache, tmp_path):
     with pytest.raises(UserError, match="split is 'tset'"):
         load(name, 'tset', data_dir=cache, path=tmp_path)

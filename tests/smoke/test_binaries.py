@@ -26,7 +26,7 @@ VQGAN = (
 )  # fmt: skip
 PRIOR = (
     '--config.data.name=shapes', '--config.data.image_size=32', '--config.train.batch_size=4',
-    '--config.train.precision=float32', '--config.model.depth=2', '--config.model.width=64',
+    '--config.train.precision=float32', '--config.model.width=64',
 )  # fmt: skip
 SCALED_DOWN = {
     'configs/diffusion/cifar10_ddpm.py': (*SMALL, '--config.model.widths=(32,32,32,32)',

@@ -1,5 +1,6 @@
 """What a config promises, it keeps."""
 
+import jax
 import pytest
 
 import experiments
@@ -25,3 +26,19 @@ def test_digits_are_drawn(tmp_path):
     assert result.metrics['frechet_ratio'] <= 2.5
     assert result.metrics['accuracy'] >= 0.97
     assert result.metrics['frechet'] < result.metrics['unaveraged/frechet']
+
+
+def test_codes_of_shapes(tmp_path):
+    """After a twentieth of the training that the config asks for, from a codebook around 0: with
+    revival nearly all codes are used, without it a third. The mean color of each picture alone is
+    at 15.8 dB."""
+
+    def learned(revive):
+        changes = {'train.steps': 250, 'quantizer.kmeans': 0, 'quantizer.revive': revive}
+        config = load('configs/tokens/shapes_tokenizer.py', changes)
+        made = experiments.build(config)
+        return run(made, config, tmp_path / str(revive), devices=jax.devices()[:1]).metrics
+
+    with_revival, without = learned(0.1), learned(0.0)
+    assert with_revival['psnr'] >= 20
+    assert with_revival['usage'] > 0.8 > 0.5 > without['usage']

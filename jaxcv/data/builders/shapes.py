@@ -4,10 +4,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcv.data.builders.embedded import Embedded, png
-from jaxcv.data.shapes import MAX_OBJECTS, SHAPES, scene
+from jaxcv.data.shapes import MAX_OBJECTS, SEEDS, SHAPES, scene
 
 COUNTS = {'train': 8192, 'test': 1024}
-SEEDS = {'train': 0, 'test': 1}
 
 
 class JaxcvShapes(Embedded):
