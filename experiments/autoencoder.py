@@ -36,7 +36,6 @@ from jaxcv.viz import rows
 
 BATCH = 256  # test images judged at once
 SHOWN = 8  # test images in a picture
-COUNTED = 256  # test images whose codes are counted for one
 MEASURED = 1024  # training images on whose latents the exported stage is standardized
 
 
@@ -199,8 +198,8 @@ def judgement(kind, network, count):
 
 def gallery(kind, network, test_set):
     """Reconstructions below test images, the channels of their latents, the use of codes."""
-    images = data.signed(data.first(test_set, COUNTED)['image'])
-    shown, others = images[:SHOWN], kind.pictures(network, images)
+    shown = data.signed(data.first(test_set, SHOWN)['image'])
+    others = kind.pictures(network, test_set)
 
     @jax.jit
     def look(state):

@@ -7,9 +7,19 @@ Seen through its 64 features, 1,024 images of the data and as many of: other tra
 a Frechet distance of 0.05, test images 0.05, images with noise of standard deviation 0.1 0.16 and
 0.3 3.9, blurred by 1 pixel 1.0, without one of six classes 1.1, without three 2.5, uniform noise 16
 (in units where the variances of the features sum to 7).
+
+`:scenes` learns 3 minutes from eight times as many shapes: 95.7%.
 """
 
 import ml_collections
+
+VARIANTS = {
+    'scenes': {
+        'data.name': 'scenes',
+        'train.steps': 3000,
+        'train.checkpoint_every': 1000,
+    },
+}
 
 
 def get_config():

@@ -29,7 +29,7 @@ def get_config():
     config = ml_collections.ConfigDict()
     config.experiment = 'prior'
     config.needs = {'tokenizer': {'config': TOKENIZER, 'overrides': {}}}
-    config.data = {'name': 'scenes', 'image_size': 32, 'count': 32_768}
+    config.data = {'name': 'scenes', 'image_size': 32}
     config.codes = {'path': ''}
     config.told = {'what': 'text', 'drop': 0.1, 'withheld': 8}
     config.method = {'name': 'autoregressive', 'text_weight': 0.125}

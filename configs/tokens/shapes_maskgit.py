@@ -45,9 +45,9 @@ def get_config():
     config.experiment = 'prior'
     config.needs = {
         'tokenizer': {'config': TOKENIZER, 'overrides': {}},
-        'judge': {'config': 'configs/recognition/shapes_features.py', 'overrides': {}},
+        'judge': {'config': 'configs/recognition/shapes_features.py:scenes', 'overrides': {}},
     }
-    config.data = {'name': 'scenes', 'image_size': 32, 'count': 32_768}
+    config.data = {'name': 'scenes', 'image_size': 32}
     config.codes = {'path': ''}
     config.told = {'what': 'label', 'drop': 0.1}
     config.method = {'name': 'maskgit', 'schedule': 'linear', 'smoothing': 0.0}
@@ -55,5 +55,5 @@ def get_config():
     config.sampler = {'steps': 8, 'guidance': 2.0}
     config.judged = {'count': 1024, 'scales': ()}
     config.optim = {'name': 'muon', 'lr': 1e-2, 'schedule': 'cosine', 'warmup': 100}
-    config.train = {'steps': 4000, 'batch_size': 32, 'ema': 0.99, 'eval_every': 1000}
+    config.train = {'steps': 6000, 'batch_size': 32, 'ema': 0.99, 'eval_every': 1000}
     return config

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from jaxcv.data.dataset import Dataset, Example, MappedSource
+from jaxcv.data.load import OWN
 from jaxcv.errors import UserError
 
-OFFLINE = 'without a download there are digits, faces, patches, shapes, and your own folder or npz'
+OFFLINE = f'without a download there are {", ".join(OWN)}, and your own folder or npz'
 SECONDS = 5.0  # how long a server may take to answer before it counts as unreachable
 
 
@@ -102,12 +103,12 @@ def _builder(name, data_dir):
     except tfds.core.DatasetNotFoundError:
         base = re.split(r'[/:]', name)[0]
         names = tfds.list_builders(with_community_datasets=False)
-        known = ['digits', 'faces', 'patches', 'shapes', 'scenes', 'folder', 'npz', *names]
-        nearest = difflib.get_close_matches(base, known, n=1)
+        here = (*OWN, 'folder', 'npz')
+        nearest = difflib.get_close_matches(base, [*here, *names], n=1)
         hint = f'; did you mean {nearest[0]!r}?' if nearest else ''
         raise UserError(
-            f'data.name is {name!r}, but must be digits, faces, patches, shapes, scenes, folder, '
-            f'npz or a name of tensorflow-datasets{hint}'
+            f'data.name is {name!r}, but must be {", ".join(here)} or a name of '
+            f'tensorflow-datasets{hint}'
         ) from None
     except ImportError as error:
         raise UserError(

@@ -13,6 +13,7 @@ from jaxcv.data.shapes import SEEDS, scenes
 from jaxcv.errors import UserError, choose
 
 EMBEDDED = ('digits', 'faces', 'patches', 'shapes')
+OWN = (*EMBEDDED, 'scenes')  # there without a download or a path
 DRAWN_AT = {'patches': (32, 64), 'shapes': (32, 64)}  # made at these sizes, never resized
 SCENES = {'train': 2**16, 'test': 1024}
 
@@ -44,6 +45,8 @@ def load(
         return _found(name, Path(path).expanduser(), split, image_size)
     if name == 'scenes':
         choose(split, SCENES, 'split')
+        if isinstance(image_size, tuple):
+            raise UserError(f'image_size is {image_size}, but scenes are square')
         return scenes(SCENES[split], SEEDS[split], image_size or 32)
     data_dir = Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets')
     data_dir = data_dir.expanduser()

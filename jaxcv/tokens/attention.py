@@ -12,6 +12,7 @@ from jaxcv.errors import UserError
 from jaxcv.nn import attention as whole
 from jaxcv.nn.cached import HIDDEN, heads_first
 from jaxcv.nn.dense import Dense
+from jaxcv.tokens.positions import turned
 
 INIT = linen.initializers.xavier_uniform()
 
@@ -36,10 +37,12 @@ class Attention(linen.Module):
         x: Float[Array, 'b n c'],
         seen: Bool[Array, 'n m'] | None = None,
         shown: Bool[Array, 'b m'] | None = None,
+        angles: Float[Array, 'n k'] | None = None,
         memory: Memory | None = None,
         at: int | Int[Array, ''] = 0,
     ) -> tuple[Float[Array, 'b n c'], Memory | None]:
-        """`seen` says which rows see which tokens, `shown` which tokens may be seen in a sample.
+        """`seen` says which rows see which tokens, `shown` which tokens may be seen in a sample,
+        `angles` by how much the queries and keys are `turned`.
 
         With a memory, x are the tokens from place `at` on, and m is the room of the memory, or
         where `at` is a plain integer, at + n: what has been written.
@@ -50,6 +53,8 @@ class Attention(linen.Module):
         y = Dense(3 * width, kernel_init=INIT, dtype=self.dtype, name='qkv')(x)
         y = y.reshape(*x.shape[:-1], 3 * self.heads, -1)
         query, key, value = jnp.split(y, 3, axis=-2)
+        if angles is not None:
+            query, key = turned(query, angles), turned(key, angles)
         if memory is not None:
             memory = Memory(*(written(m, y, at) for m, y in zip(memory, (key, value), strict=True)))
             key, value = memory

@@ -9,6 +9,7 @@ import numpy as np
 from flax import linen
 from jax import numpy as jnp
 
+from jaxcv import data
 from jaxcv.autoencoder import KLAutoencoder, kl, losses
 from jaxcv.autoencoder import stage as stages
 from jaxcv.errors import UserError, choose, construct
@@ -16,6 +17,8 @@ from jaxcv.tokens import autoencoder, codebook
 from jaxcv.tokens.quantizers import quantizer
 from jaxcv.tokens.stage import tokens
 from jaxcv.viz import curves
+
+COUNTED = 256  # test images whose codes are counted for a picture
 
 
 class Kind(NamedTuple):
@@ -27,7 +30,7 @@ class Kind(NamedTuple):
     latents: Callable  # found -> [b h w d]
     sums: Callable  # (module, found, valid [b]) -> sums over samples
     scores: Callable  # (sums, number of samples) -> metrics
-    pictures: Callable  # (module, images) -> ((variables) -> what else there is to be shown)
+    pictures: Callable  # (module, test set) -> ((variables) -> what else there is to be shown)
 
 
 def kl_sums(module, found, valid):
@@ -51,8 +54,9 @@ def code_scores(used, count):
     return {'perplexity': codebook.evenness(used), 'usage': codebook.usage(used)}
 
 
-def code_pictures(module, images):
+def code_pictures(module, test_set):
     """How often codes are used."""
+    images = data.signed(data.first(test_set, COUNTED)['image'])
 
     @jax.jit
     def counts(variables, images):
@@ -75,7 +79,7 @@ KL = Kind(
     latents=lambda found: found.mean,
     sums=kl_sums,
     scores=kl_scores,
-    pictures=lambda module, images: lambda variables: {},
+    pictures=lambda module, test_set: lambda variables: {},
 )
 CODES = Kind(
     stage=tokens,

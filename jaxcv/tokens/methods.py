@@ -21,6 +21,7 @@ from jaxcv.tokens import autoregressive, halton, maskgit, pixelcnn, var
 from jaxcv.tokens import schedule as schedule_of_masks
 from jaxcv.tokens.multiscale import Multiscale
 from jaxcv.tokens.pick import Pick
+from jaxcv.tokens.positions import Grids
 from jaxcv.tokens.sampled import Sampled
 from jaxcv.tokens.stage import TokenStage
 from jaxcv.tokens.told import Told
@@ -93,7 +94,7 @@ def sequential(
     stage: TokenStage, terms: Terms, model: Mapping, how: Mapping, text_weight: float = 0.0
 ) -> Method:
     how = construct(Drawing, how, 'config.sampler')
-    trunk = transformer(stage, terms, model)
+    trunk = transformer(stage, terms, model, (stage.grid,))
     module = autoregressive.Autoregressive(stage.vocabulary, trunk)
 
     def loss(params, codes, told, keys, train):
@@ -132,7 +133,7 @@ def masked(
     smoothing: float = 0.1,
 ) -> Method:
     how = construct(Parallel, how, 'config.sampler')
-    module = maskgit.MaskGIT(stage.vocabulary, transformer(stage, terms, model))
+    module = maskgit.MaskGIT(stage.vocabulary, transformer(stage, terms, model, (stage.grid,)))
     choose(how.order, ('confidence', 'halton'), 'config.sampler.order')
     schedule_of_masks.check(how.steps, stage.length)
 
@@ -169,8 +170,9 @@ def scaled(stage: TokenStage, terms: Terms, model: Mapping, how: Mapping) -> Met
             'train one with config.quantizer.name multiscale'
         )
     how = construct(Scaled, how, 'config.sampler')
-    trunk = transformer(stage, terms, model)
-    module = var.VAR(stage.vocabulary, stage.quantizer.scales, trunk)
+    scales = stage.quantizer.scales
+    trunk = transformer(stage, terms, model, tuple((side, side) for side in scales))
+    module = var.VAR(stage.vocabulary, scales, trunk)
     inputs = partial(stage.quantizer.inputs, *stage.learned)
 
     def loss(params, codes, told, keys, train):
@@ -201,9 +203,8 @@ def method(
     return construct(build, fields, 'config.method')
 
 
-def transformer(stage: TokenStage, terms: Terms, model: Mapping) -> Transformer:
-    grid = stage.grid if len(stage.grid) > 1 else None
-    build = partial(Transformer, stage.length, grid=grid, **terms._asdict())
+def transformer(stage: TokenStage, terms: Terms, model: Mapping, grids: Grids) -> Transformer:
+    build = partial(Transformer, stage.length, grids=grids, **terms._asdict())
     return construct(build, model, 'config.model')
 
 

@@ -24,8 +24,8 @@ class Cache(NamedTuple):
 
 class Transformer(linen.Module):
     """Tokens of what is told, then `length` tokens x, through blocks of attention and MLPs with
-    the norm first (Vaswani et al., 2017; Radford et al., 2019), with learned positions, which
-    begin as `positions.waves` where x is a grid.
+    the norm first (Vaswani et al., 2017; Radford et al., 2019), with learned positions. Where x is
+    of grids, these begin as `positions.waves`, and attention sees how far apart places are.
 
     The methods differ in `levels` [prefix + length], one integer per place: a token sees those of
     its own level and of lower ones. None: every token sees all.
@@ -40,13 +40,13 @@ class Transformer(linen.Module):
     num_classes: int | None = None
     words: int | None = None  # size of the vocabulary of texts, padding included
     text_length: int = 0
-    grid: tuple[int, ...] | None = None  # of x: what its positions begin with
+    grids: positions.Grids = ()  # of x, one after another
     remat: bool = False
     dtype: jnp.dtype | None = None
 
     def setup(self):
         self.told = Prefix(self.width, self.num_classes, self.words, self.text_length, self.dtype)
-        begin = positions.initial(self.grid) if self.grid else INIT
+        begin = positions.initial(self.grids) if self.grids else INIT
         self.positions = self.param('positions', begin, (self.room, self.width))
         self.drop = Dropout(self.dropout)
         block = linen.remat(Block) if self.remat else Block
@@ -77,8 +77,9 @@ class Transformer(linen.Module):
             shown = jnp.pad(shown, ((0, 0), (0, x.shape[1])), constant_values=True)
         seen = None if levels is None else visible(levels, 0, y.shape[1])
         y = self.drop(y + self.positions[: y.shape[1]].astype(y.dtype), keys)
+        angles = self.angles(0, y.shape[1])
         for block in self.blocks:
-            y, _ = block(y, seen, shown, keys=keys)
+            y, _ = block(y, seen, shown, angles, keys=keys)
         return self.norm(y)
 
     def begin(
@@ -111,14 +112,21 @@ class Transformer(linen.Module):
         n = x.shape[1]
         y = x + jax.lax.dynamic_slice_in_dim(self.positions, at, n).astype(x.dtype)
         seen = None if levels is None else visible(levels, at, n)
-        shown = cache.shown
+        angles, shown = self.angles(at, n), cache.shown
         if shown is not None and isinstance(at, int):
             shown = shown[:, : at + n]
         memories = []
         for block, memory in zip(self.blocks, cache.memories, strict=True):
-            y, memory = block(y, seen, shown, memory, at)
+            y, memory = block(y, seen, shown, angles, memory, at)
             memories.append(memory)
         return self.norm(y), Cache(tuple(memories), cache.shown)
+
+    def angles(self, at, n):
+        """Those of n tokens from place `at` on."""
+        if not self.grids:
+            return None
+        found = positions.angles(self.grids, self.prefix, self.width // self.heads)
+        return jax.lax.dynamic_slice_in_dim(jnp.asarray(found), at, n)
 
 
 class Block(linen.Module):
@@ -130,9 +138,9 @@ class Block(linen.Module):
     dtype: jnp.dtype | None = None
 
     @linen.compact
-    def __call__(self, x, seen=None, shown=None, memory=None, at=0, keys=None):
+    def __call__(self, x, seen=None, shown=None, angles=None, memory=None, at=0, keys=None):
         attention = Attention(self.heads, self.dtype, name='attention')
-        y, memory = attention(self.norm('attention_norm')(x), seen, shown, memory, at)
+        y, memory = attention(self.norm('attention_norm')(x), seen, shown, angles, memory, at)
         x = x + Dropout(self.dropout, name='dropout')(y, keys)
         mlp = Mlp(self.mlp_width, dropout=self.dropout, dtype=self.dtype, name='mlp')
         return x + mlp(self.norm('mlp_norm')(x), keys), memory

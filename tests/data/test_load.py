@@ -85,6 +85,11 @@ def test_scenes_are_drawn_as_they_are_read(split, seed, count):
         np.testing.assert_array_equal(dataset[700][name], value)
 
 
+def test_scenes_are_square():
+    with pytest.raises(UserError, match='square'):
+        load('scenes', image_size=(32, 48))
+
+
 def test_two_builds_write_the_same(cache, tmp_path):
     first, second = (arrays(load('digits', data_dir=path)) for path in (cache, tmp_path))
     for name, value in first.items():

@@ -29,12 +29,13 @@ def test_digits_are_drawn(tmp_path):
 
 
 def test_codes_of_shapes(tmp_path):
-    """After a twentieth of the training that the config asks for, from a codebook around 0: with
-    revival nearly all codes are used, without it a third. The mean color of each picture alone is
+    """After a fortieth of the training that the config asks for, of 512 codes around 0: with
+    revival nearly all are used, without it a third. The mean color of each picture alone is
     at 15.8 dB."""
 
     def learned(revive):
-        changes = {'train.steps': 250, 'quantizer.kmeans': 0, 'quantizer.revive': revive}
+        changes = {'train.steps': 250, 'quantizer.codes': 512}
+        changes |= {'quantizer.kmeans': 0, 'quantizer.revive': revive}
         config = load('configs/tokens/shapes_tokenizer.py', changes)
         made = experiments.build(config)
         return run(made, config, tmp_path / str(revive), devices=jax.devices()[:1]).metrics

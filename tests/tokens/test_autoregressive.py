@@ -24,7 +24,7 @@ def built(text=True, seed=0, **fields):
     """A network whose logits are far from equal."""
     if text:
         fields = {'words': WORDS, 'text_length': 4, **fields}
-    body = Transformer(LENGTH, 16, 2, 4, num_classes=CLASSES, **fields)
+    body = Transformer(LENGTH, 16, 2, 4, num_classes=CLASSES, grids=((3, 4),), **fields)
     module, told = Autoregressive(CODES, body), TOLD if text else Told(TOLD.label)
     variables = jax.jit(module.init)(jax.random.key(seed), jnp.zeros((4, LENGTH), int), told)
     return module, jax.tree.map(lambda x: 4 * x, variables), told

@@ -20,7 +20,8 @@ LABEL = jnp.array([0, 1, 2, 0])
 
 
 def built(**fields):
-    module = MaskGIT(CODES, Transformer(LENGTH, 16, 2, 4, num_classes=CLASSES, **fields))
+    body = Transformer(LENGTH, 16, 2, 4, num_classes=CLASSES, grids=((4, 4),), **fields)
+    module = MaskGIT(CODES, body)
     empty = jnp.zeros((4, LENGTH), int)
     variables = jax.jit(module.init)(jax.random.key(0), empty, empty > 0, Told(LABEL))
     return module, jax.tree.map(lambda x: 4 * x, variables)

@@ -30,7 +30,8 @@ def inputs(codes):
 
 
 def built(told=LABELS, **fields):
-    body = Transformer(LENGTH, 16, 2, 4, num_classes=CLASSES, **fields)
+    grids = tuple((side, side) for side in SCALES)
+    body = Transformer(LENGTH, 16, 2, 4, num_classes=CLASSES, grids=grids, **fields)
     module = VAR(CODES, SCALES, body)
     variables = jax.jit(module.init)(jax.random.key(0), inputs(codes()), told)
     return module, jax.tree.map(lambda x: 4 * x, variables)
