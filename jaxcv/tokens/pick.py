@@ -32,9 +32,6 @@ class Pick(NamedTuple):
 PLAIN = Pick()
 
 
-PLAIN = Pick()
-
-
 def most_likely(logits: Float[Array, '*s k'], count: int) -> Float[Array, '*s k']:
     """-inf for all but the `count` highest, and what equals the lowest of them."""
     if count < 1:

@@ -19,7 +19,8 @@ def test_two_runs(tmp_path):
     for name, pace in (('quick', 1), ('slow', 3)):
         (tmp_path / name).mkdir()
         rows = [
-            {'step': step, 'phase': phase, 'time': 60.0 * pace * step, 'psnr': 20.0 + step}
+            {'step': step, 'phase': phase, 'time': 60.0 * pace * step}
+            | {'psnr': 20.0 + step, 'ssim': 0.5 + step / 10}
             for step in (0, 2, 4)
             for phase in ('train', 'eval')
         ]
@@ -27,9 +28,11 @@ def test_two_runs(tmp_path):
         (tmp_path / name / 'metrics.jsonl').write_text(text)
     runs = f'--runs={tmp_path}/quick,{tmp_path}/slow'
     said = compare(runs, '--metric=psnr', f'--out={tmp_path}/curves.png')
-    assert 'quick  psnr 24 after 4 minutes' in said and 'slow  psnr 24 after 12 minutes' in said
+    assert '| quick | 4 | 24 |' in said and '| slow | 12 | 24 |' in said
     assert (tmp_path / 'curves.png').stat().st_size > 5000
     said = compare(runs, '--metric=psnr', '--against=steps', f'--out={tmp_path}/curves.png')
-    assert 'slow  psnr 24 after 4 steps' in said
+    assert '| run | steps | psnr |' in said and '| slow | 4 | 24 |' in said
+    said = compare(runs, '--metric=psnr,ssim', f'--out={tmp_path}/curves.png')
+    assert '| slow | 12 | 24 | 0.9 |' in said
     assert "'psnrr'" in compare(runs, '--metric=psnrr', code=2)
     assert 'no directory of a run' in compare(f'--runs={tmp_path}', '--metric=psnr', code=2)
