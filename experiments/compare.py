@@ -49,7 +49,7 @@ def scores(workdir: Path) -> dict[str, tuple[list[float], list[float]]]:
     if not rows:
         raise UserError(f'{workdir} is no directory of a run: there is no metrics.jsonl in it')
     known = records.series(rows, 'eval')
-    found = {x: known[choose(x, known, f'--metric, of {workdir},')] for x in FLAGS.metric}
+    found = {name: known[choose(name, known, f'--metric, of {workdir},')] for name in FLAGS.metric}
     if FLAGS.against == 'steps':
         return found
     trained = zip(rows, records.clock(workdir, rows), strict=True)

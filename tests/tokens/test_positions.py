@@ -37,6 +37,8 @@ def test_products_tell_how_far_apart_places_are(grids):
     found = waves(grids, 8 * len(grids[-1]))
     np.testing.assert_allclose(found @ found.T, 2 * cosines(grids), atol=1e-9)
     np.testing.assert_allclose(np.square(found).mean(1), 1)
+    distinct = [len(np.unique(x.round(6), axis=0)) for x in (found, places(grids))]
+    assert distinct[0] == distinct[1] >= np.prod(grids[-1])
 
 
 def test_what_is_left_of_the_width_is_0():
