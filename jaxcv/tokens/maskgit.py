@@ -33,10 +33,10 @@ class MaskGIT(linen.Module):
     ) -> Float[Array, 'b n k']:
         """Codes that are not known do not matter. `keys` are there in training."""
         width, dtype = self.transformer.width, self.transformer.dtype
-        mask = self.codes  # is a code of its own
-        embed = linen.Embed(mask + 1, width, embedding_init=INIT, dtype=dtype, name='embed')
-        y = self.transformer(embed(jnp.where(known, codes, mask)), told, None, keys)
-        y = y[:, self.transformer.prefix :]
+        embed = linen.Embed(self.codes, width, embedding_init=INIT, dtype=dtype, name='embed')
+        mask = self.param('mask', INIT, (width,))
+        shown = jnp.where(known[..., None], embed(codes), mask.astype(dtype or mask.dtype))
+        y = self.transformer(shown, told, None, keys)[:, self.transformer.prefix :]
         return Dense(self.codes, kernel_init=INIT, dtype=dtype, name='head')(y)
 
 
