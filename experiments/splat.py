@@ -37,7 +37,7 @@ from jaxcv.ops import across
 from jaxcv.radiance import viewing, volume
 from jaxcv.radiance.objective import weighted
 from jaxcv.radiance.viewing import Viewed
-from jaxcv.splat import Splats, density, losses, mcmc, rates
+from jaxcv.splat import Splats, density, losses, mcmc, rates, surfels
 from jaxcv.splat.beside import Beside
 from jaxcv.splat.deformation import MOTIONS, Motion
 from jaxcv.splat.objective import Objective
@@ -60,7 +60,7 @@ UNSEEN = (
 
 def build(config, features=None) -> Experiment:
     train, optim = plain(settings(config)), Optim(**config.optim.to_dict())
-    drawing = construct(Drawing, config.drawing.to_dict(), 'config.drawing')
+    drawing = drawn_as(config.drawing.to_dict())
     objective = construct(Objective, config.objective.to_dict(), 'config.objective')
     pace = construct(rates.Rates, config.rates.to_dict(), 'config.rates')
     posed = construct(Poses, config.poses.to_dict(), 'config.poses')
@@ -70,7 +70,7 @@ def build(config, features=None) -> Experiment:
     known, held_out = photographs(
         where.name, path=where.path, image_size=where.image_size, count=where.count, box=box
     )
-    begin = beginning(config, known, box, drawing.degree)
+    begin = beginning(config, known, box, drawing)
     beside = Beside(
         motion_of(config.motion.to_dict(), known.times),
         uncertain(known.cameras, posed),
@@ -144,13 +144,23 @@ def motion_of(section, times) -> Motion:
     return motion(construct(fields, section, 'config.motion'))
 
 
-def beginning(config, known, box, degree) -> Start:
+def drawn_as(section) -> Drawing:
+    drawing = construct(Drawing, section, 'config.drawing')
+    if drawing.surfels and drawing.antialiased:
+        raise UserError('config.drawing: surfels are never thinner than a pixel: antialiased=False')
+    return drawing
+
+
+def beginning(config, known, box, drawing) -> Start:
     """The first Gaussians, from a key and the cameras."""
     section, where = config.initial.to_dict(), config.data
     name = choose(section.pop('name'), STARTS, 'config.initial.name')
     if name == 'points' and not section.get('path') and where.name == 'capture':
         section['points'] = boxed(where.path, box).points
-    return construct(partial(STARTS[name], known, degree), section, 'config.initial')
+    begin = construct(partial(STARTS[name], known, drawing.degree), section, 'config.initial')
+    if not drawing.surfels or name == 'file':
+        return begin
+    return lambda key, cameras: surfels.flattened(begin(key, cameras), jax.random.fold_in(key, 1))
 
 
 def strategy_of(section, extent, every) -> Strategy:
@@ -197,6 +207,8 @@ def lesson(frames, beside, drawing, objective, adam, paced, noise, steps):
             each = losses.photometric(color, wanted, objective.similarity, batch.get('mask'))
             value = each.mean()
             penalties = beside.penalties(params) | losses.penalties(gaussians, alive)
+            if drawing.surfels:
+                penalties['normals'] = surfels.unevenness(view, views).mean()
             value += weighted(objective, penalties)
             return value, (view, psnr(color, wanted).mean())
 

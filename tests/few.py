@@ -33,4 +33,6 @@ def few_of(config) -> list[str]:
         few += ['--config.initial.name=hull', '--config.initial.count=500']
     if config.get('data', {}).get('name') == 'capture':
         few += ['--config.data.name=desk']
+    if config.get('data', {}).get('name') == 'desk':
+        few += ['--config.data.image_size=100']  # the same photographs for all
     return few

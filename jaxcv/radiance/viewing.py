@@ -63,20 +63,31 @@ def evaluation(
     classifier=None,
 ):
     """Means of scores (`metrics.view_scores`, of the layers of a classifier that a run needs) over
-    the test views, or the first so many."""
+    the test views, or the first so many; how wrong depths are where the true ones are known."""
     count = judged or len(frames.images)
     scores = view_scores(classifier.maps if classifier else None)
 
     @jax.jit
-    def judge(seen, pixels):
-        return scores(pictured(seen, behind), composite(data.unit(pixels), behind))
+    def judge(seen, pixels, depth):
+        found = scores(pictured(seen, behind), composite(data.unit(pixels), behind))
+        return found if depth is None else found | {'depth_error': depth_error(seen, depth)}
 
     def evaluate(state, key):
         look, cameras, metrics = placed(state, frames.cameras)
-        found = [judge(look(cameras[i], frames.when(i)), frames.images[i]) for i in range(count)]
+        depths = frames.depths if frames.depths is not None else [None] * count
+        found = [
+            judge(look(cameras[i], frames.when(i)), frames.images[i], depths[i])
+            for i in range(count)
+        ]
         return {**metrics, **averaged(found)}
 
     return evaluate
+
+
+def depth_error(seen: View, truth: Float[Array, 'h w']) -> Float[Array, '']:
+    """The mean distance from true depths, where there is a surface and one is seen."""
+    there = (truth > 0) & (seen.surface > 0)
+    return jnp.where(there, jnp.abs(seen.depth - truth), 0).sum() / jnp.maximum(there.sum(), 1)
 
 
 def exhibition(placed: Placed, frames: Frames, behind: Float[Array, '3'], path: Camera | None):

@@ -33,6 +33,7 @@ class Chain:
     most: int = 1_000_000
     growth: float = 0.05  # share of the number that is added each time
     noise: float = 5e5  # in rates of the means
+    faint: float = FAINT  # opacity up to which a Gaussian counts as no longer seen, and moves
 
 
 def shared(

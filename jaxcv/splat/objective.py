@@ -10,6 +10,7 @@ class Objective:
     similarity: float = 0.2  # share of structural similarity in the difference from photographs
     opacity: float = 0.0
     scale: float = 0.0
+    normals: float = 0.0  # of how far surfels lie from the surface that their depths make
     background: str = 'white'  # or 'black', or 'random': behind transparent photographs
     # Of the planes of a scene that moves (`radiance.fields.planes`).
     variation: float = 0.0

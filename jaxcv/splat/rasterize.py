@@ -1,17 +1,20 @@
 """Splats and a camera to images."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from jaxcv.cameras.camera import Camera
 from jaxcv.splat.blend import Screen, blend
 from jaxcv.splat.projection import project
 from jaxcv.splat.splats import Splats, shaded
 from jaxcv.splat.tiles import SIZE, Grid, intersect, radii
+
+T = TypeVar('T')
 
 
 class Rendering(NamedTuple):
@@ -67,11 +70,16 @@ def rasterize(
         seen = splats if own is None else own
         return _rasterize(seen, camera, capacity, background, near, far, antialiased, shift)
 
+    return one_by_one(see, camera, shift, own)
+
+
+def one_by_one(see: Callable[..., T], camera: Camera, *more: PyTree) -> T:
+    """`see(camera, *more)` of cameras one after the other, whose leading axes `more` has too."""
     lead = camera.pose.shape[:-2]
     if not lead:
-        return see(camera, shift, own)
+        return see(camera, *more)
     count = math.prod(lead)
-    flat = jax.tree.map(lambda x: x.reshape(count, *x.shape[len(lead) :]), (camera, shift, own))
+    flat = jax.tree.map(lambda x: x.reshape(count, *x.shape[len(lead) :]), (camera, *more))
     found = jax.lax.map(lambda one: see(*one), flat)
     return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), found)
 
@@ -88,11 +96,13 @@ def _rasterize(splats, camera, capacity, background, near, far, antialiased, shi
     color, depth = features[..., :-1], features[..., -1]
     color = color + (1 - alpha)[..., None] * background
     expected = depth / jnp.where(alpha > 0, alpha, 1)
-    box = _within(radii(seen), seen.means, camera)
+    box = within(radii(seen), seen.means, camera)
     return Rendering(color, alpha, depth, expected, box, lists.pairs, lists.overflow)
 
 
-def _within(box, means, camera):
+def within(
+    box: Float[Array, 'n 2'], means: Float[Array, 'n 2'], camera: Camera
+) -> Float[Array, 'n 2']:
     """0 for boxes beside the image."""
     size = jnp.array([camera.width, camera.height], means.dtype)
     inside = ((means + box > 0) & (means - box < size)).all(-1)

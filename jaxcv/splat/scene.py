@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxcv.cameras import Camera
 from jaxcv.cameras.view import View
+from jaxcv.splat import surfels
 from jaxcv.splat.gaussians import Gaussians
 from jaxcv.splat.rasterize import Rendering, rasterize
 from jaxcv.splat.splats import Splats, activated
@@ -26,18 +27,17 @@ class Drawing:
     degree_every: int = 1000  # steps after which there is one more; 0: all at once
     antialiased: bool = False
     near: float = 0.01
+    surfels: bool = False  # disks with depths and normals of surfaces (2DGS), not Gaussians
 
 
-def seen(splats: Splats, cameras: Camera, drawing: Drawing, capacity: int, **more) -> Rendering:
+def seen(
+    splats: Splats, cameras: Camera, drawing: Drawing, capacity: int, **more
+) -> Rendering | surfels.Surface:
     """`rasterize`, as `drawing` says."""
-    return rasterize(
-        splats,
-        cameras,
-        capacity=capacity,
-        near=drawing.near,
-        antialiased=drawing.antialiased,
-        **more,
-    )
+    common = {'capacity': capacity, 'near': drawing.near}
+    if drawing.surfels:
+        return surfels.rasterize(surfels.flat(splats), cameras, **common, **more)
+    return rasterize(splats, cameras, antialiased=drawing.antialiased, **common, **more)
 
 
 def looker(drawing: Drawing) -> Callable[[Splats, Camera], View]:

@@ -57,7 +57,8 @@ def controlled(control: Control, extent: float, every: int) -> Strategy:
 
 def sampled(chain: Chain, extent: float, every: int) -> Strategy:
     """3DGS-MCMC."""
-    move, widen = jax.jit(mcmc.relocated), jax.jit(grown, static_argnums=1)
+    move = jax.jit(partial(mcmc.relocated, faint=chain.faint))
+    widen = jax.jit(grown, static_argnums=1)
 
     def revise(population, demand, step, key):
         if not chain.start <= step < chain.stop:

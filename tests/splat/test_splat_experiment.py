@@ -13,7 +13,7 @@ import experiments
 from jaxcv.data.captures import Capture, Points, blender, ply
 from jaxcv.data.tabletop import desk, fibonacci, orbit, render
 from jaxcv.errors import UserError
-from jaxcv.splat import files
+from jaxcv.splat import activated, files, surfels
 from jaxcv.train import run
 from jaxcv.train.config import load
 
@@ -102,6 +102,25 @@ def test_a_scene_is_learned(capture, tmp_path):
     again = experiments.build(config(capture, initial=section, drawing__degree_every=0))
     found = again.evaluate(again.init(jax.random.key(1)), None)
     assert found['psnr'] == pytest.approx(result.metrics['psnr'], abs=0.01)
+
+
+@pytest.mark.usefixtures('optimized')
+def test_surfels_find_the_surface(capture, tmp_path):
+    """They learn the pictures as Gaussians do, and nearer to where things are the more their
+    normals are asked to agree with their depths."""
+    uneven = {}
+    for weight in (0.0, 0.3):
+        changes = {'drawing.surfels': True, 'objective.normals': weight, 'train.steps': 100}
+        settings = config(capture, **changes, optim__schedule='constant')
+        made = experiments.build(settings)
+        result = trained(made, settings, tmp_path / str(weight))
+        assert result.metrics['psnr'] > 19
+        scene = made.export(result.state)
+        disks = surfels.flat(activated(scene.gaussians))
+        found = surfels.rasterize(disks, scene.cameras, capacity=1 << 14)
+        assert not found.overflow.any()
+        uneven[weight] = float(surfels.unevenness(found, scene.cameras).mean())
+    assert uneven[0.3] < 0.7 * uneven[0.0]
 
 
 def test_samples_learn_too(capture, tmp_path):

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from jaxcv.cameras import pixel_grid, rays, refined
 from jaxcv.errors import UserError
 from jaxcv.splat import walk
-from jaxcv.splat.surfels import Surfels, rasterize
+from jaxcv.splat.surfels import Surfels, rasterize, relief, unevenness
 from jaxcv.splat.surfels.projection import outlined, project
 from jaxcv.splat.tiles import Grid, intersect
 
@@ -111,7 +111,7 @@ def truth(surfels, camera, background):
 
 def ours(surfels, camera, background):
     found = rasterize(surfels, camera, capacity=CAPACITY, background=background)
-    sums = found.depth * found.alpha, found.normals * found.alpha[..., None]
+    sums = found.expected * found.alpha, found.normals * found.alpha[..., None]
     return (found.color, found.alpha, *sums), found.overflow
 
 
@@ -204,13 +204,64 @@ def test_a_tilted_plane_is_where_it_is():
     depth = normal @ middle / (way @ normal)
     shown = np.asarray(found.alpha) > 0.2
     assert found.overflow == 0 and shown.mean() > 0.9 and np.ptp(depth[shown]) > 0.5
-    np.testing.assert_allclose(found.depth[shown], depth[shown], rtol=2e-6)
+    np.testing.assert_allclose(found.expected[shown], depth[shown], rtol=2e-6)
     towards = normal if normal @ middle < 0 else -normal
     np.testing.assert_allclose(found.normals[shown], np.tile(towards, (shown.sum(), 1)), atol=2e-6)
     np.testing.assert_allclose(
         found.own[shown], np.tile([0.2, 0.5, 0.8], (shown.sum(), 1)), atol=2e-6
     )
-    assert (np.asarray(found.depth)[np.asarray(found.alpha) == 0] == 0).all()
+    assert (np.asarray(found.expected)[np.asarray(found.alpha) == 0] == 0).all()
+
+
+def test_its_depths_make_the_plane_again():
+    """The relief has the plane's normal, disks in it are even, and disks turned out of it are not:
+    by 1 - cos of the angle."""
+    surfels, camera, normal, _ = wall()
+    look = jax.jit(lambda surfels: rasterize(surfels, camera, capacity=1 << 14))
+    found = look(surfels)
+    inner = np.s_[4:-4, 4:-4]
+    assert (np.asarray(found.alpha)[inner] > 0.5).mean() > 0.9
+    towards = normal * np.sign(np.asarray(found.normals[16, 20]) @ normal)
+    made = np.asarray(relief(found.expected, camera))[3:-3, 3:-3]
+    solid = np.asarray(found.alpha)[inner] > 0.5
+    np.testing.assert_allclose(made[solid], np.tile(towards, (solid.sum(), 1)), atol=1e-4)
+    assert abs(float(unevenness(found, camera))) < 1e-4
+
+    angle = 0.3
+    turn = Rotation.from_rotvec(angle * np.cross(normal, [0, 0, 1]) / np.linalg.norm(normal[:2]))
+    turned = found._replace(
+        normals=jnp.asarray(turn.apply(found.normals.reshape(-1, 3))).reshape(found.normals.shape)
+    )
+    weight = np.asarray(found.alpha)[1:-1, 1:-1]
+    shown = np.asarray(found.alpha) > 0.5
+    beside = shown[1:-1, 2:] & shown[1:-1, :-2] & shown[2:, 1:-1] & shown[:-2, 1:-1]
+    wanted = ((1 - np.cos(angle)) * weight * (beside & shown[1:-1, 1:-1])).mean()
+    assert float(unevenness(turned, camera)) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_disks_shift_as_the_image_does():
+    """By pixels on the screen: as where the principal point moves."""
+    surfels, camera, _, _ = wall()
+    by = jnp.array([2.0, -3.0])
+    shift = jnp.broadcast_to(by, (len(surfels.means), 2))
+    draw = jax.jit(lambda camera, shift: rasterize(surfels, camera, capacity=1 << 14, shift=shift))
+    shifted = draw(camera, shift)
+    moved = draw(replace(camera, center=camera.center + by), jnp.zeros_like(shift))
+    for name in ('color', 'alpha', 'expected'):
+        np.testing.assert_allclose(getattr(shifted, name), getattr(moved, name), atol=1e-5)
+    assert np.abs(shifted.color - draw(camera, 0 * shift).color).max() > 0.1
+    assert (shifted.radii > 1).all()
+
+
+def test_several_cameras_see_what_each_does():
+    surfels, camera, _, _ = wall()
+    poses = jnp.stack([camera.pose, camera.pose.at[0, 3].add(0.3)])
+    two = jax.tree.map(lambda x: jnp.stack([x, x]), camera)
+    two = replace(two, pose=poses)
+    both = jax.jit(lambda cameras: rasterize(surfels, cameras, capacity=1 << 14))(two)
+    each = [jax.jit(lambda c: rasterize(surfels, c, capacity=1 << 14))(two[i]) for i in range(2)]
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), both, stacked)
 
 
 def test_outlines_are_tight():
@@ -248,7 +299,7 @@ def test_nothing_is_ever_nan(monkeypatch):
 
     def loss(surfels, camera):
         found = rasterize(surfels, camera, capacity=64)
-        return found.color.sum() + found.depth.mean() + found.normals.sum(), found
+        return found.color.sum() + found.expected.mean() + found.normals.sum(), found
 
     grad = jax.jit(jax.vmap(jax.value_and_grad(loss, (0, 1), has_aux=True), (0, None)))
     found = jax.device_get(grad(cast(surfels, jnp.float32), camera))

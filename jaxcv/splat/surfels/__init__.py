@@ -6,9 +6,11 @@ disks       what is drawn
 projection  disks on the screen
 blend       sums over them at pixels, and the exact gradient
 rasterize   all of that
+normals     of the disks, and of the surface that their depths make
 """
 
-from jaxcv.splat.surfels.disks import Surfels
+from jaxcv.splat.surfels.disks import Surfels, flat, flattened
+from jaxcv.splat.surfels.normals import relief, unevenness
 from jaxcv.splat.surfels.rasterize import Surface, rasterize
 
-__all__ = ['Surface', 'Surfels', 'rasterize']
+__all__ = ['Surface', 'Surfels', 'flat', 'flattened', 'rasterize', 'relief', 'unevenness']

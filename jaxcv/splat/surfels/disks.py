@@ -2,7 +2,14 @@
 
 from typing import NamedTuple
 
-from jaxtyping import Array, Float
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from jaxcv.splat.gaussians import Gaussians
+from jaxcv.splat.splats import Splats
+
+THIN = 1e-2  # a disk's thickness over its radius, where it is stored as a Gaussian
 
 
 class Surfels(NamedTuple):
@@ -21,3 +28,18 @@ class Surfels(NamedTuple):
     scales: Float[Array, 'n 2']
     opacities: Float[Array, 'n']
     colors: Float[Array, 'n c'] | Float[Array, 'n k c']
+
+
+def flat(splats: Splats) -> Surfels:
+    """Gaussians without their thickness."""
+    return Surfels(*splats._replace(scales=splats.scales[..., :2]))
+
+
+def flattened(gaussians: Gaussians, key: Key[Array, '']) -> Gaussians:
+    """Thin ones, turned anyhow: disks are trained as Gaussians whose thickness is not seen."""
+    wide = gaussians.log_scales[:, :2]
+    thin = wide.min(-1, keepdims=True) + jnp.log(THIN)
+    return gaussians._replace(
+        rotations=jax.random.normal(key, gaussians.rotations.shape),
+        log_scales=jnp.concatenate([wide, thin], axis=-1),
+    )
