@@ -14,9 +14,9 @@ photographs are those of `splat_scene`, 128x128; on 20 other views, in about as 
 
 With as many `splat_scene` has a few hundredths more: of three seeds these have 33.87, 33.75 and
 33.81 dB, those 33.89, 33.84 and 33.86 with 11,812, 11,715 and 11,792. It takes that Gaussians move
-early: those of an opacity of .05, rather than of .005 (33.2 dB), of which few come
-to be in so few steps; .1 is too much (33.3). Weights of opacity and scale of .002 rather than .005
-give 33.75 dB, of .01 with five times the noise 33.7.
+early: those of an opacity of .05, rather than of .005 (33.2 dB), of which few come to be in so few
+steps; .1 is too much (33.3). Weights of opacity and scale of .002 rather than .005 give 33.75 dB,
+of .01 with five times the noise 33.7.
 """
 
 import ml_collections
@@ -32,7 +32,7 @@ def get_config():
     config.poses = {'refine': False, 'rate': 1e-3, 'wrong': (0.0, 0.0)}
     config.drawing = {'degree': 2, 'degree_every': 400, 'antialiased': False}
     config.objective = {'similarity': 0.2, 'opacity': 0.005, 'scale': 0.005, 'background': 'random'}
-    # Twenty times fewer steps than in the paper: they are longer, and noise is as strong.
+    # Twenty times fewer steps than in the paper: they are longer, and noise is weaker.
     config.rates = {
         'means': 3e-4,
         'means_end': 0.01,

@@ -64,23 +64,22 @@ def rasterize(
                 the densification of 3DGS takes the norm of (times half the image's size, there)
     """
 
-    own = splats if splats.means.ndim > 2 else None
+    def see(splats, camera, shift):
+        return _rasterize(splats, camera, capacity, background, near, far, antialiased, shift)
 
-    def see(camera, shift, own):
-        seen = splats if own is None else own
-        return _rasterize(seen, camera, capacity, background, near, far, antialiased, shift)
-
-    return one_by_one(see, camera, shift, own)
+    return one_by_one(see, splats, camera, shift)
 
 
-def one_by_one(see: Callable[..., T], camera: Camera, *more: PyTree) -> T:
-    """`see(camera, *more)` of cameras one after the other, whose leading axes `more` has too."""
+def one_by_one(see: Callable[..., T], splats: PyTree, camera: Camera, shift: Array | None) -> T:
+    """`see(splats, camera, shift)` of cameras *b one after the other; `shift` has these axes too,
+    as splats (or surfels) have where each camera sees its own."""
     lead = camera.pose.shape[:-2]
     if not lead:
-        return see(camera, *more)
+        return see(splats, camera, shift)
+    own = splats if splats.means.ndim > 2 else None
     count = math.prod(lead)
-    flat = jax.tree.map(lambda x: x.reshape(count, *x.shape[len(lead) :]), (camera, *more))
-    found = jax.lax.map(lambda one: see(*one), flat)
+    flat = jax.tree.map(lambda x: x.reshape(count, *x.shape[len(lead) :]), (own, camera, shift))
+    found = jax.lax.map(lambda one: see(one[0] or splats, *one[1:]), flat)
     return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), found)
 
 

@@ -50,6 +50,7 @@ def config(folder, **changes):
             'data.path': str(folder),
             'data.image_size': 0,
             'initial.count': 300,
+            'initial.opacity': 0.1,
             'train.steps': 40,
             'train.eval_every': 0,
             'train.show_every': -1,
@@ -84,14 +85,14 @@ def one_step(made, state, key=0):
 
 @pytest.mark.usefixtures('optimized')
 def test_a_scene_is_learned(capture, tmp_path):
-    """From sides that were not seen: white has 9 dB, the hull of the beginning 17.6."""
+    """From sides that were not seen: white has 9 dB, the hull of the beginning 14."""
     section = {'name': 'control', 'room': 600, 'start': 20, 'stop': 40, 'gradient': 1e-3}
     changes = {'density': section, 'train.steps': 100, 'optim.schedule': 'constant'}
     settings = config(capture, **changes, train__show_every=0, viewed__frames=2)
     made = experiments.build(settings)
     begun = made.evaluate(made.init(jax.random.key(0)), None)
     result = trained(made, settings, tmp_path / 'run')
-    assert begun['psnr'] < 18 and result.metrics['psnr'] > 20 and result.metrics['ssim'] > 0.5
+    assert begun['psnr'] < 17 and result.metrics['psnr'] > 20 and result.metrics['ssim'] > 0.5
     media = {path.stem.split('_')[0] for path in (tmp_path / 'run/media').iterdir()}
     assert media >= {'views', 'orbit'}
     gaussians = made.export(result.state).gaussians

@@ -247,7 +247,7 @@ def test_disks_shift_as_the_image_does():
     draw = jax.jit(lambda camera, shift: rasterize(surfels, camera, capacity=1 << 14, shift=shift))
     shifted = draw(camera, shift)
     moved = draw(replace(camera, center=camera.center + by), jnp.zeros_like(shift))
-    for name in ('color', 'alpha', 'expected'):
+    for name in ('color', 'alpha', 'expected', 'radii'):
         np.testing.assert_allclose(getattr(shifted, name), getattr(moved, name), atol=1e-5)
     assert np.abs(shifted.color - draw(camera, 0 * shift).color).max() > 0.1
     assert (shifted.radii > 1).all()

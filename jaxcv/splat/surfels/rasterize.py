@@ -66,20 +66,18 @@ def rasterize(
             f'surfels are drawn by pinhole cameras without a lens, but this one is {camera.model}'
             f'{lens}: undistort its photographs, or use Gaussians'
         )
-    own = surfels if surfels.means.ndim > 2 else None
 
-    def see(camera, shift, own):
-        seen = surfels if own is None else own
-        return _rasterize(seen, camera, capacity, background, near, far, shift)
+    def see(surfels, camera, shift):
+        return _rasterize(surfels, camera, capacity, background, near, far, shift)
 
-    return one_by_one(see, camera, shift, own)
+    return one_by_one(see, surfels, camera, shift)
 
 
 def _rasterize(surfels, camera, capacity, background, near, far, shift):
     disks = project(surfels, camera, near=near, far=far)
-    if shift is not None:
-        disks = disks._replace(means=disks.means + shift)
     outlines = outlined(disks, camera)
+    if shift is not None:
+        disks, outlines = (x._replace(means=x.means + shift) for x in (disks, outlines))
     grid = Grid(camera.width, camera.height, SIZE)
     lists = intersect(outlines, grid, capacity)
     colors = shaded(surfels, camera)
